@@ -1,0 +1,107 @@
+import type { Hash } from './canonical.ts';
+import type { CredentialRef, Graph } from './credential.ts';
+import type { Observation } from './observation.ts';
+import type { Proof } from './report.ts';
+
+/** How widely the leak could be read. Decided from the inventory's word on the place, else from an issuer's, else `unknown`. */
+export const Exposure = { PUBLIC: 'public', INTERNAL: 'internal', UNKNOWN: 'unknown' } as const;
+export type Exposure = (typeof Exposure)[keyof typeof Exposure];
+
+/** What the inventory says of one consumer of a credential. `overlap`: can hold old and new at once; `rereads`: seconds between looks at its store, or never. */
+export interface Consumer {
+  readonly id: string;
+  readonly name: string;
+  readonly owner: string;
+  readonly contact: string;
+  readonly store: string;
+  readonly overlap: boolean;
+  readonly rereads: number | 'never';
+  readonly criticality: 'production' | 'internal' | 'test';
+  readonly networks: readonly string[];
+  /** How its calls are told apart in the provider's log. */
+  readonly seenAs: { readonly userAgent?: string; readonly sourceAddress?: string };
+  /** Its name in the audit log of its store, where it differs. */
+  readonly readsAs?: string;
+}
+
+/** A place a credential is kept in and handed out from. `fields` maps our field names to the store's. */
+export interface Store {
+  readonly id: string;
+  readonly provider: string;
+  readonly account: string;
+  readonly path: string;
+  readonly fields: Readonly<Record<string, string>>;
+  /** The principal whose credential it holds. */
+  readonly principal: string;
+}
+
+/** How far back and how close to now a log can be read. `passed`: a moment the log is known to have passed (marker seen), by the provider's clock. */
+export interface LogReach {
+  readonly source: string;
+  readonly from: string;
+  readonly passed: Observation & { readonly until?: string };
+  readonly blind: readonly string[];
+}
+
+/** What a provider's read-only look gives: graph fragment with liveness, principal, logs. All times by the provider's clock. */
+export interface ProviderFinding {
+  readonly provider: string;
+  readonly account: string;
+  readonly providerTime: string;
+  /** Whether the account is one we run. `no`: foreign. */
+  readonly ours: Observation;
+  readonly canary: boolean;
+  readonly live: Observation;
+  /** Whether the sealed secret was shown to be the real one. */
+  readonly possession: Observation;
+  readonly principal?: string;
+  readonly privilege: 'administrator' | 'elevated' | 'ordinary' | 'unknown';
+  readonly graph: Graph;
+  /** Credential node ids that derive from the leak and still stand. */
+  readonly descendants: readonly string[];
+  /** Calls in the log that no declared consumer explains. */
+  readonly misuse: Observation;
+  /** The principal's last session can have been minted at the latest then, and lives at most that long. */
+  readonly sessions: { readonly maxLifeSeconds: number };
+  readonly logs: readonly LogReach[];
+  /** Secrets that the leaked credential read, by the log. */
+  readonly secretsRead: readonly string[];
+  readonly slots?: { readonly used: number; readonly limit: number };
+  /** Consumers seen in the log, with the credential node they last used and when. */
+  readonly seen: readonly { readonly consumer: string; readonly credential: string; readonly lastAt: string }[];
+}
+
+/** Body of an `assessment` record: all that is known at the start of a round. */
+export interface Assessment {
+  readonly credential: CredentialRef;
+  readonly depth: 'minimal' | 'full';
+  readonly reports: readonly Hash[];
+  readonly sightings: number;
+  readonly proof: Proof;
+  readonly reporters: readonly string[];
+  readonly exposure: Exposure;
+  readonly exposedSince?: string;
+  readonly finding: ProviderFinding;
+  /** Node ids that the round before did not know. */
+  readonly fresh: readonly string[];
+  /** Whether the sweep counts: every source's log has passed the last containment. `yes` before anything was contained only if nothing was to be. */
+  readonly swept: Observation;
+}
+
+/** What the inventory adds, merged by the judge. */
+export interface InventoryFinding {
+  readonly consumers: readonly Consumer[];
+  readonly stores: readonly Store[];
+  readonly owner?: string;
+  readonly exposure: Exposure;
+  readonly protectedTargets: readonly string[];
+}
+
+/**
+ * Body of a `snapshot` record: the before-states of the changes that containment might need, captured before any of them.
+ * Keyed by {@link stepKey} of action and target; a before-state holds no secret.
+ */
+export interface Snapshot {
+  readonly befores: Readonly<Record<string, unknown>>;
+  readonly evidence: Readonly<Record<string, unknown>>;
+}

@@ -1,0 +1,31 @@
+/** The content of tourniquet.yaml, after defaults. Paths are absolute; durations are milliseconds (the file says `4s`, `15m`, `36h`). */
+export interface Configuration {
+  readonly v: 1;
+  /** `eng_…`, also in trust.yaml: what decisions, plans and seals are bound to. */
+  readonly engine: string;
+  readonly temporal: { readonly address?: string; readonly namespace: string; readonly profile?: string };
+  /** The content-addressed blob store: a directory shared by judge, provider workers and whoever exports. */
+  readonly store: { readonly directory: string };
+  /** Where reporters drop sealed secrets; by default `<store>/sealed`. */
+  readonly drop: { readonly directory: string };
+  readonly trust: string;
+  readonly people: string;
+  readonly policy: string;
+  readonly inventory: string;
+  /** The root's public key, base64 of 32 bytes, pinned here so that a swapped trust file is noticed. */
+  readonly root: string;
+  readonly accounts: readonly AccountEntry[];
+  /** How often a watching incident looks again. */
+  readonly recheckMs: number;
+  readonly codec: { readonly enabled: boolean };
+}
+
+export interface AccountEntry {
+  readonly provider: string;
+  readonly account: string;
+  readonly mode: 'observe' | 'propose' | 'act';
+  /** JSON file, 0600, readable by this account's provider worker only. */
+  readonly credentials: string;
+  /** Provider-specific: region(s), endpoint, auditLog, mounts, …, and `timing` overrides in milliseconds. */
+  readonly settings: Readonly<Record<string, unknown>>;
+}

@@ -1,0 +1,147 @@
+import type { Consumer, ProviderFinding, Store } from '../domain/assessment.ts';
+import type { Hash } from '../domain/canonical.ts';
+import type { CredentialRef, Residual } from '../domain/credential.ts';
+import type { Clocks, Outcome } from '../domain/execution.ts';
+import type { ActionManifest, Identified, ProviderManifest } from '../domain/manifest.ts';
+import type { Observation } from '../domain/observation.ts';
+import type { Target } from '../domain/plan.ts';
+import type { Secret } from '../domain/secret.ts';
+
+/** What the engine lends a provider while one step runs. */
+export interface StepContext {
+  readonly incident: string;
+  readonly run: string;
+  readonly step: string;
+  /** Aborted when the activity is cancelled or loses its lease; stop between two writes, never within one. */
+  readonly signal: AbortSignal;
+  /** Call at least every few seconds while waiting. */
+  heartbeat(detail?: unknown): void;
+  /** Milliseconds: how long a change takes to be effective here, how far the log is behind, and the margin on top. */
+  readonly timing: {
+    readonly propagationMs: number;
+    readonly logLagMs: number;
+    readonly marginMs: number;
+    readonly pollMs: number;
+    readonly giveUpMs: number;
+  };
+  readonly sealing: Sealing;
+  /** The step's own parameters and what earlier mints made, by step id. */
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly made: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** The consumers and stores the plan's inventory record declares. */
+  readonly inventory: { readonly consumers: readonly Consumer[]; readonly stores: readonly Store[] };
+  /** Waits, heartbeating, until `ms` have passed or the signal aborts (then it throws). */
+  sleep(ms: number): Promise<void>;
+}
+
+/** Opens and seals secrets for one worker. Opening needs the worker's own private key; sealing only somebody's public one. */
+export interface Sealing {
+  /** Opens a blob sealed to this worker. Throws `record.missing`, `record.unreadable` or `key.missing`. */
+  open(hash: Hash, keyId: string, context: CredentialRef | string): Promise<Secret>;
+  /** Seals to the sealing key of a provider and account as the trust file has it, and stores the blob. Returns the reference. */
+  seal(secret: Secret, to: { provider: string; account: string }, context: CredentialRef | string): Promise<{ hash: Hash; keyId: string }>;
+  /** Deletes a sealed blob after its last use. */
+  shred(hash: Hash): Promise<void>;
+}
+
+/** What `apply` answers. */
+export interface Applied {
+  readonly outcome: Outcome;
+  /** When the API said yes, by the provider's clock. */
+  readonly acceptedAt: string;
+  readonly requestIds: readonly string[];
+  /** A mint's references; never a secret. */
+  readonly made?: Readonly<Record<string, string>>;
+  readonly descendantsDieAt?: string;
+  readonly residual?: Residual;
+  readonly facts?: Readonly<Record<string, unknown>>;
+}
+
+/** What `probe` answers: whether the change is in effect. `effectiveAt` by the provider's clock, where yes. */
+export interface Probed {
+  readonly observation: Observation;
+  readonly effectiveAt?: string;
+  readonly requestIds: readonly string[];
+  readonly facts?: Readonly<Record<string, unknown>>;
+}
+
+/** What `revert` answers. `residual`: what must stand on, and until when. */
+export interface Reverted {
+  readonly outcome: Outcome;
+  readonly requestIds: readonly string[];
+  readonly observation: Observation;
+  readonly residual?: Residual;
+  readonly facts?: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * One thing a provider can do. `capture` is read-only and returns all that `revert` will need, without a secret. `apply` twice is `apply` once, and
+ * survives a lost reply. A target that is gone already is the success `absent`. `revert` needs only what `capture` wrote down, is harmless without an apply, and
+ * throws `provider.conflict` rather than overwrite somebody's later change. `probe` says whether the change is in effect, `unknown` included.
+ * Every failure is a Fault with one of the `provider.*` codes; what is not recognised is `provider.uncertain`.
+ */
+export interface Action<Before = unknown> {
+  readonly manifest: ActionManifest;
+  capture(target: Target, context: StepContext): Promise<Before>;
+  apply(target: Target, before: Before, context: StepContext): Promise<Applied>;
+  probe(target: Target, before: Before, context: StepContext): Promise<Probed>;
+  revert?(target: Target, before: Before, context: StepContext): Promise<Reverted>;
+}
+
+/** What a provider is asked to look at. */
+export interface Look {
+  readonly credential: CredentialRef;
+  readonly depth: 'minimal' | 'full';
+  /** The leaked secret, where one was sealed to us and policy allows the one active probe. */
+  readonly secret?: Secret;
+  readonly since?: string;
+  readonly containedAt?: string;
+  readonly known: readonly string[];
+  readonly ours: readonly Readonly<Record<string, string>>[];
+  readonly inventory: { readonly consumers: readonly Consumer[]; readonly stores: readonly Store[] };
+  readonly signal: AbortSignal;
+  heartbeat(detail?: unknown): void;
+  sleep(ms: number): Promise<void>;
+  readonly timing: StepContext['timing'];
+}
+
+/** A finding, and the before-states of the containment it might lead to, by `stepKey`. */
+export interface Looked {
+  readonly finding: ProviderFinding;
+  readonly befores: Readonly<Record<string, unknown>>;
+  /** Evidence worth keeping: policies as they stood, key listings, log events with session tokens taken out. */
+  readonly evidence: Readonly<Record<string, unknown>>;
+  /** Whether every log has passed `containedAt`. */
+  readonly swept: Observation;
+  readonly requestIds: readonly string[];
+}
+
+/** A connection with one account, made by `connect`. Actions are keyed by their manifest's name. */
+export interface Connection {
+  readonly provider: string;
+  readonly account: string;
+  /** Reachable, whose identity, what is missing; never changes anything. */
+  check(): Promise<readonly { readonly what: string; readonly observation: Observation; readonly remedy?: string }[]>;
+  look(look: Look): Promise<Looked>;
+  readonly actions: Readonly<Record<string, Action>>;
+  close(): Promise<void>;
+}
+
+/** One account of one system, as configured. `credentials` is the parsed content of the account's credentials file. */
+export interface AccountConfig {
+  readonly provider: string;
+  readonly account: string;
+  readonly mode: 'observe' | 'propose' | 'act';
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly credentials: Readonly<Record<string, Secret>>;
+}
+
+/** A system that Tourniquet can act on. */
+export interface Provider {
+  readonly manifest: ProviderManifest;
+  /** Says offline what a locator or text is; undefined if it is none of ours. */
+  identify(text: string): Identified | undefined;
+  connect(config: AccountConfig): Promise<Connection>;
+}
+
+export type { Clocks };
