@@ -240,12 +240,8 @@ export function fault(code: ErrorCode, context: Readonly<Record<string, string |
 
 /** True for a fault, also one from another copy of this package. */
 export function isFault(error: unknown): error is Fault {
-  return (
-    error instanceof Error &&
-    error.name === 'Fault' &&
-    typeof (error as { code?: unknown }).code === 'string' &&
-    (error as { code: string }).code in registry
-  );
+  if (!(error instanceof Error) || error.name !== 'Fault' || !('code' in error)) return false;
+  return typeof error.code === 'string' && error.code in registry;
 }
 
 /** The code of an error; `engine.unexpected` for what is not a fault. */
