@@ -47,6 +47,8 @@ export interface DecisionRuling {
   readonly verdict: DecisionVerdict | 'unreadable';
   readonly gate: string;
   readonly missing?: number;
+  /** For an accepted `extend`: the new deadline. */
+  readonly until?: string;
   readonly record?: Hash;
 }
 

@@ -35,6 +35,8 @@ export interface Warrant {
 export interface ApplyInput {
   readonly warrant: Warrant;
   readonly made: Readonly<Record<string, Hash>>;
+  /** Other incidents that hold the principal: what would lift a control then leaves it, and says so. */
+  readonly heldBy?: readonly string[];
 }
 
 /** What an `apply` leaves in history; the record holds the rest. */
@@ -44,6 +46,8 @@ export interface ApplyResult {
   readonly observation: Observation;
   readonly clocks: Clocks;
   readonly made?: Readonly<Record<string, string>>;
+  /** What the step leaves standing, and until when. */
+  readonly residual?: Residual;
 }
 
 /** The argument of a `revert`: the warrant of the step, and the signed rollback (or the signed failure on which the plan unwinds). */
@@ -53,6 +57,8 @@ export interface RevertInput {
   /** The step record of the apply, where there is one: a lost reply leaves none. */
   readonly applied?: Hash;
   readonly made: Readonly<Record<string, Hash>>;
+  /** See {@link ApplyInput}. */
+  readonly heldBy?: readonly string[];
 }
 
 export interface RevertResult {

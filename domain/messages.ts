@@ -121,6 +121,8 @@ export interface ReceiveInput {
 }
 export interface ReceiveResult {
   readonly reports: readonly Hash[];
+  /** Records of what reached the run and could not be read. */
+  readonly refusals: readonly Hash[];
   readonly inventory: Hash;
   readonly credential: CredentialRef;
   readonly provider: string;
@@ -133,6 +135,8 @@ export interface ReceiveResult {
   readonly exposedSince?: string;
   readonly previousRun?: string;
   readonly recheckMs: number;
+  /** How bad the worst sighting is; a higher one than before makes the loop assess and judge again. */
+  readonly weight: number;
 }
 
 export interface JudgeInput {
@@ -148,6 +152,8 @@ export interface JudgeInput {
   readonly done: readonly DoneStep[];
   readonly previousPlan?: Hash;
   readonly previousVerdict?: Hash;
+  /** A person has rolled the incident back: nothing is planned but what lifts dated residuals. */
+  readonly rolledBack: boolean;
 }
 export interface JudgeResult {
   readonly assessment: Hash;
@@ -163,6 +169,8 @@ export interface JudgeResult {
   readonly nodes: readonly string[];
   /** Whether the sweep of this round counts. */
   readonly swept: Observation;
+  /** Nothing lives, nothing is owed and the sweep counts: the incident may close once no residual is left. */
+  readonly settled: boolean;
   /** When the provider's clock says a residual may be taken up again, ISO; undefined where none is dated. */
   readonly nextAt?: string;
 }
@@ -207,6 +215,8 @@ export interface HoldInput {
   readonly principal: string;
   readonly provider: string;
   readonly account: string;
+  /** The action's name without the provider's, e.g. `deny-principal`. */
+  readonly action: string;
   readonly direction: 'apply' | 'revert';
   readonly apply?: ApplyInput;
   readonly revert?: RevertInput;
@@ -222,6 +232,7 @@ export interface ReviewInput {
   readonly done: readonly DoneStep[];
   readonly residuals: readonly Residual[];
   readonly chain: readonly ChainEntry[];
+  readonly assessment?: Hash;
   readonly startedAt: string;
   readonly firstChangeAt?: string;
   readonly containedAt?: string;

@@ -1,0 +1,186 @@
+import { condition } from '@temporalio/workflow';
+import { type Hash, isHash } from '../domain/canonical.ts';
+import type { ApplyInput, ApplyResult } from '../domain/execution.ts';
+import type { JudgeResult } from '../domain/messages.ts';
+import type { PlanStep } from '../domain/plan.ts';
+import { GateState } from '../domain/states.ts';
+import { watchGates } from './decision.ts';
+import { failureOf } from './failure.ts';
+import type { Incident, StepCourse } from './incident.ts';
+import { holds, provider } from './ports.ts';
+import { expectHashes } from './shapes.ts';
+
+/**
+ * Carries a plan out: captures what the snapshot does not hold, for the whole plan at once and before any change; then lets every step go as soon as what it
+ * needs is done and its gate is answered. It comes back when every step has ended, or when the incident was halted and what ran has finished.
+ */
+export async function execute(incident: Incident, judged: JudgeResult, snapshot: Hash): Promise<void> {
+  const plan = judged.content;
+  for (const step of plan.steps) {
+    incident.courses.push({
+      step,
+      round: plan.round,
+      warrant: { plan: judged.plan, snapshot },
+      status: {
+        id: step.id,
+        title: step.title,
+        action: step.action,
+        phase: step.phase,
+        state: 'pending',
+        reversibility: step.reversibility,
+        impact: step.impact,
+        ...(step.gate ? { gate: step.gate } : {}),
+      },
+    });
+  }
+  for (const gate of plan.gates) incident.gates.set(gate.id, { ...gate, state: 'pending', approvals: [] });
+  incident.move(plan.gates.length > 0 && plan.steps.every((step) => step.gate !== undefined) ? 'deciding' : 'executing');
+  incident.show();
+
+  if (plan.purpose !== 'contain') await captureAll(incident, judged);
+  const over = { done: false };
+  const gates = watchGates(incident, judged, over);
+  await Promise.all(incident.courses.map((course) => run(incident, course)));
+  over.done = true;
+  await gates;
+}
+
+/** Every worker captures the steps of its account, side by side. */
+async function captureAll(incident: Incident, judged: JudgeResult): Promise<void> {
+  const groups = new Map<string, StepCourse[]>();
+  for (const course of incident.courses) {
+    const key = `${course.step.provider}\n${course.step.account}`;
+    groups.set(key, [...(groups.get(key) ?? []), course]);
+  }
+  await Promise.all(
+    [...groups].map(async ([key, courses]) => {
+      const [name = '', account = ''] = key.split('\n');
+      const { snapshot } = expectHashes(
+        await provider(name, account).capture({
+          incident: incident.id,
+          run: incident.run,
+          round: incident.round,
+          plan: judged.plan,
+          steps: courses.map((course) => course.step.id),
+        }),
+        'snapshot',
+      );
+      incident.enter('snapshot', snapshot);
+      for (const course of courses) course.warrant.snapshot = snapshot;
+    }),
+  );
+}
+
+function settled(incident: Incident, step: PlanStep): 'ready' | 'wait' | 'never' {
+  let ready = true;
+  for (const need of step.needs) {
+    const state = incident.courses.find((course) => course.step.id === need)?.status.state;
+    if (state === 'failed' || state === 'skipped' || state === 'stuck' || state === 'undone' || state === 'undoing') return 'never';
+    if (state !== 'done') ready = false;
+  }
+  return ready ? 'ready' : 'wait';
+}
+
+/** Whether the step's gate lets it pass; undefined while the gate is open. */
+function passage(incident: Incident, step: PlanStep): boolean | undefined {
+  if (!step.gate) return true;
+  const gate = incident.gates.get(step.gate);
+  switch (gate?.state) {
+    case GateState.APPROVED:
+      return true;
+    case GateState.DEFAULTED:
+      return (
+        gate.rule.onSilence === 'proceed' ||
+        (gate.rule.onSilence === 'harmless' && step.impact === 'none' && step.reversibility === 'reversible')
+      );
+    case GateState.REJECTED:
+    case GateState.SUPERSEDED:
+      return false;
+    default:
+      return undefined;
+  }
+}
+
+async function run(incident: Incident, course: StepCourse): Promise<void> {
+  const { step } = course;
+  await condition(() => incident.halted || settled(incident, step) !== 'wait');
+  if (!incident.halted && settled(incident, step) === 'ready' && step.gate) {
+    if (passage(incident, step) === undefined) incident.moveStep(course, 'waiting');
+    await condition(() => incident.halted || passage(incident, step) !== undefined);
+  }
+  if (incident.halted || settled(incident, step) !== 'ready' || passage(incident, step) !== true) {
+    const gate = step.gate ? incident.gates.get(step.gate) : undefined;
+    if (gate?.state === GateState.REJECTED) course.refusedBy = incident.refusedAt.get(gate.id) ?? 'a person';
+    incident.moveStep(course, 'skipped');
+    return;
+  }
+
+  incident.moveStep(course, 'running');
+  if (incident.state === 'deciding') incident.move('executing');
+  incident.show();
+  try {
+    const result = expectHashes(await apply(incident, course), 'record');
+    course.record = result.record;
+    incident.enter('step', result.record);
+    if (result.made) course.made = result.made;
+    course.acceptedAt = result.clocks.acceptedAt;
+    course.status.outcome = result.outcome;
+    course.status.observation = result.observation;
+    if (result.clocks.effectiveAt) {
+      course.effectiveAt = result.clocks.effectiveAt;
+      course.status.effectiveAt = result.clocks.effectiveAt;
+    }
+    if (result.residual) course.residual = result.residual;
+    if (result.outcome === 'changed' && !incident.firstChangeAt) incident.firstChangeAt = result.clocks.acceptedAt;
+    // No step is done until a probe says so; what is not known is not done.
+    incident.moveStep(course, result.observation.state === 'yes' ? 'done' : 'failed');
+    const words = result.observation.state === 'unknown' ? result.observation.why : result.observation.evidence;
+    incident.note('engine', `${step.title}: ${result.outcome}, in effect: ${result.observation.state} (${words})`, result.record);
+  } catch (error) {
+    const failure = failureOf(error);
+    course.status.failure = { code: failure.code, words: failure.words };
+    course.status.byHand = step.byHand;
+    if (isHash(failure.record)) {
+      course.record = failure.record;
+      incident.enter('step', failure.record);
+    }
+    incident.moveStep(course, 'failed');
+    incident.note('engine', `${step.title}: failed, ${failure.words} (${failure.code})`);
+  }
+}
+
+/** References earlier mints of this run made, by step id, with the record that says so. */
+export function madeSoFar(incident: Incident): Record<string, Hash> {
+  const made: Record<string, Hash> = {};
+  for (const course of incident.all) if (course.made && course.record) made[course.step.id] = course.record;
+  return made;
+}
+
+/** What authorises the step: plan, decisions, before-state. */
+export function warrantOf(incident: Incident, course: StepCourse): ApplyInput['warrant'] {
+  return {
+    incident: incident.id,
+    run: incident.run,
+    round: course.round,
+    plan: course.warrant.plan,
+    step: course.step.id,
+    decisions: course.step.gate ? (incident.gateRecords.get(course.step.gate) ?? []) : [],
+    snapshot: course.warrant.snapshot,
+  };
+}
+
+async function apply(incident: Incident, course: StepCourse): Promise<ApplyResult> {
+  const { step } = course;
+  const input: ApplyInput = { warrant: warrantOf(incident, course), made: madeSoFar(incident) };
+  if (step.hold) {
+    return (await holds.reachHold({
+      principal: step.hold,
+      provider: step.provider,
+      account: step.account,
+      action: step.action.split('/')[1] ?? step.action,
+      direction: 'apply',
+      apply: input,
+    })) as ApplyResult;
+  }
+  return await provider(step.provider, step.account).apply(input);
+}

@@ -1,0 +1,3 @@
+export { archive } from './archive.ts';
+export { leakResponse } from './leak-response.ts';
+export { principalHold } from './principal-hold.ts';

@@ -1,0 +1,328 @@
+import {
+  ApplicationFailure,
+  allHandlersFinished,
+  CancellationScope,
+  condition,
+  ParentClosePolicy,
+  setHandler,
+  startChild,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { DecisionRuling, SignedDecision } from '../domain/decision.ts';
+import { judgeQueue } from '../domain/manifest.ts';
+import type { IncidentResult, IncidentStatus } from '../domain/messages.ts';
+import { WorkflowName } from '../domain/messages.ts';
+import { headOf } from '../domain/record.ts';
+import type { Sighting } from '../domain/report.ts';
+import { takeDecisions } from './decision.ts';
+import { execute } from './execution.ts';
+import { failureOf } from './failure.ts';
+import { Incident, now } from './incident.ts';
+import { approveSignal, chainQuery, decideUpdate, rejectSignal, rollbackSignal, sightingSignal, statusQuery } from './messages.ts';
+import { judge, provider } from './ports.ts';
+import { unwind } from './rollback.ts';
+import { expectHashes, isSighting, isSigned } from './shapes.ts';
+
+const slowest = 3_600_000;
+
+/**
+ * One leaked credential, from the first sighting to the close. It takes its input from `sighting` signals only, goes round the loop of report, assessment,
+ * plan, decision and execution until a round finds nothing to do, watches what remains until its date, and ends. See ARCHITECTURE.md.
+ */
+export async function leakResponse(): Promise<IncidentResult> {
+  const incident = new Incident();
+  listen(incident);
+
+  await condition(() => incident.sightings.length > 0 || incident.undecodable > 0);
+  const pumps = CancellationScope.nonCancellable(() => Promise.all([takeSightings(incident), takeDecisions(incident)]));
+
+  await condition(() => incident.received !== undefined);
+  await respond(incident);
+
+  incident.ended = true;
+  await pumps;
+  await condition(allHandlersFinished);
+  return {
+    id: incident.id,
+    run: incident.run,
+    state: incident.state,
+    contained: incident.contained,
+    rotated: incident.rotated,
+    residuals: incident.residuals,
+    head: headOf(incident.chain),
+    chain: incident.chain,
+  };
+}
+
+/** Registers every handler before anything is awaited. Handlers only put things down; no handler of a signal throws. */
+function listen(incident: Incident): void {
+  setHandler(sightingSignal, (sighting: Sighting) => {
+    if (isSighting(sighting)) incident.sightings.push(sighting);
+    else incident.undecodable++;
+    incident.stirred = true;
+  });
+  const put = (via: 'approve' | 'reject' | 'rollback') => (signed: SignedDecision) => {
+    incident.inbox.push({ signed, via, receivedAt: now() });
+  };
+  setHandler(approveSignal, put('approve'));
+  setHandler(rejectSignal, put('reject'));
+  setHandler(rollbackSignal, put('rollback'));
+  setHandler(
+    decideUpdate,
+    async (signed: SignedDecision): Promise<DecisionRuling> => {
+      const entry: (typeof incident.inbox)[number] = { signed, via: 'decide', receivedAt: now() };
+      incident.inbox.push(entry);
+      await condition(() => entry.ruling !== undefined);
+      return entry.ruling as DecisionRuling;
+    },
+    {
+      validator: (signed: SignedDecision) => {
+        if (!isSigned(signed))
+          throw ApplicationFailure.nonRetryable(
+            'a decision is a DSSE envelope with payloadType, payload and signatures',
+            'decision.malformed',
+          );
+      },
+    },
+  );
+  setHandler(statusQuery, (): IncidentStatus => incident.status(incident.judged?.content.engine ?? ''));
+  setHandler(chainQuery, () => incident.chain);
+}
+
+/** Hands sightings to the judge as they come, for as long as the run lasts. A worse one makes the loop assess and judge again. */
+async function takeSightings(incident: Incident): Promise<void> {
+  let weight = -1;
+  for (;;) {
+    await condition(() => incident.sightings.length > 0 || incident.undecodable > 0 || incident.ended);
+    if (incident.sightings.length === 0 && incident.undecodable === 0) return;
+    const sightings = incident.sightings.splice(0, 50);
+    const undecodable = incident.undecodable;
+    incident.undecodable = 0;
+    const opening = incident.received === undefined;
+    try {
+      const received = expectHashes(
+        await judge.receive({ incident: incident.id, run: incident.run, round: incident.round, sightings, undecodable, opening }),
+        'inventory',
+      );
+      for (const report of received.reports) {
+        incident.reports.push(report);
+        incident.enter('report', report);
+      }
+      for (const refusal of received.refusals) incident.enter('refusal', refusal);
+      incident.enter('inventory', received.inventory);
+      incident.sightingCount += received.reports.length;
+      for (const sighting of sightings)
+        incident.note(sighting.report.reporter, `reported it, seen by ${sighting.report.format} in a ${sighting.report.origin.where}`);
+      if (undecodable > 0) incident.note('engine', `${undecodable} messages could not be read and were refused`);
+      const previous = incident.received;
+      incident.received = previous
+        ? {
+            ...received,
+            ...(received.sealed ? {} : previous.sealed ? { sealed: previous.sealed } : {}),
+            ...(previous.previousRun ? { previousRun: previous.previousRun } : {}),
+          }
+        : received;
+      if (received.weight > weight) {
+        if (!opening && incident.judged) incident.reassess = true;
+        weight = received.weight;
+      }
+      if (!opening) incident.stirred = true;
+    } catch (error) {
+      // Nothing is lost: they are put back, and tried again when the judge answers.
+      incident.sightings.unshift(...sightings);
+      incident.undecodable += undecodable;
+      incident.note('engine', `the report could not be received: ${failureOf(error).words}`);
+      await condition(() => false, '10s');
+    }
+  }
+}
+
+/** The loop to a fixpoint, then the watch over what remains, then the end. */
+async function respond(incident: Incident): Promise<void> {
+  let quiet = 0;
+  let failures = 0;
+  for (;;) {
+    incident.stirred = false;
+    incident.reassess = false;
+    let idle: { readonly why: 'watch' | 'sweep' | 'failed'; readonly end?: 'closed' | 'dismissed' | 'rolled-back' };
+    try {
+      idle = await round(incident);
+      failures = 0;
+    } catch (error) {
+      const failure = failureOf(error);
+      failures++;
+      incident.note('engine', `the round failed: ${failure.words} (${failure.code})`);
+      if (failures >= 3 && incident.state !== 'stuck') {
+        incident.move('stuck');
+        incident.show();
+      }
+      idle = { why: 'failed' };
+    }
+
+    if (incident.rollback || incident.dismissal) {
+      if (await end(incident, incident.rollback ? 'rolled-back' : 'dismissed')) return;
+    } else if (idle.end) {
+      if (await end(incident, idle.end)) return;
+    } else if (idle.why !== 'sweep' && incident.courses.length === 0) {
+      // Nothing was done in this round: wait, longer each time, until something is due or somebody speaks.
+      const base = incident.received?.recheckMs ?? 60_000;
+      const wait = Math.min(slowest, Math.round(base * 1.5 ** Math.min(quiet, 30)));
+      quiet++;
+      await condition(() => incident.stirred || incident.rollback !== undefined || incident.dismissal !== undefined, wait);
+      continue;
+    }
+    if (idle.why === 'sweep') await condition(() => incident.stirred || incident.rollback !== undefined, '2s');
+    if (incident.courses.length > 0) quiet = 0;
+  }
+}
+
+/** One round: assess (which is the sweep of the round before), judge, plan, and execute what there is. */
+async function round(incident: Incident): Promise<{ why: 'watch' | 'sweep'; end?: 'closed' | 'dismissed' | 'rolled-back' }> {
+  const received = incident.received;
+  if (!received) throw new TypeError('a round needs a report');
+  incident.past.push(...incident.courses);
+  incident.courses = [];
+  incident.round++;
+  if (incident.state !== 'watching') incident.move('assessing');
+  const containedAt = incident.lastContainment;
+  const ours = incident.all.flatMap((course) => (course.made ? [course.made] : []));
+  const common = { incident: incident.id, run: incident.run, round: incident.round };
+  const looked = expectHashes(
+    await provider(received.provider, received.account).assess({
+      ...common,
+      credential: received.credential,
+      ...(received.sealed ? { sealed: received.sealed } : {}),
+      depth: incident.round === 1 ? received.depth : 'full',
+      inventory: received.inventory,
+      reports: incident.reports,
+      known: incident.known,
+      ...(containedAt ? { containedAt } : {}),
+      ...(received.exposedSince ? { exposedSince: received.exposedSince } : {}),
+      ours,
+    }),
+    'finding',
+    'snapshot',
+  );
+  incident.enter('finding', looked.finding);
+  incident.enter('snapshot', looked.snapshot);
+
+  const judged = expectHashes(
+    await judge.judge({
+      ...common,
+      reports: incident.reports,
+      inventory: received.inventory,
+      finding: looked.finding,
+      snapshot: looked.snapshot,
+      known: incident.known,
+      done: incident.done,
+      ...(incident.judged ? { previousPlan: incident.judged.plan, previousVerdict: incident.judged.verdict } : {}),
+      rolledBack: incident.rollback !== undefined,
+    }),
+    'assessment',
+    'verdict',
+    'plan',
+    'planHash',
+  );
+  incident.enter('assessment', judged.assessment);
+  incident.enter('verdict', judged.verdict);
+  incident.enter('plan', judged.plan);
+  incident.judged = judged;
+  incident.known = judged.nodes;
+  incident.live = judged.live;
+  incident.contained = judged.contained;
+  incident.rotated = judged.rotated;
+  incident.residuals = judged.content.residuals;
+  if (judged.contained === 'yes' && !incident.containedAt && containedAt) incident.containedAt = containedAt;
+  if (judged.rotated === 'yes' && !incident.rotatedAt) incident.rotatedAt = now();
+  incident.gates = new Map();
+  incident.gateRecords = new Map();
+  incident.revision++;
+
+  const plan = judged.content;
+  if (plan.steps.length === 0) {
+    if (judged.swept.state === 'unknown' && containedAt) {
+      incident.show();
+      return { why: 'sweep' };
+    }
+    if (incident.rollback) return { why: 'watch', ...(dated(incident) ? {} : { end: 'rolled-back' as const }) };
+    if (plan.purpose === 'nothing' && plan.residuals.length === 0 && judged.settled) return { why: 'watch', end: 'closed' };
+    if (incident.state !== 'watching') {
+      incident.move('watching');
+      incident.note(
+        'engine',
+        plan.residuals.length > 0
+          ? `watching: ${plan.residuals.map((each) => `${each.what} until ${each.until ?? `further word of ${each.acceptedBy ?? 'a person'}`}`).join('; ')}`
+          : `watching: ${plan.notes.join(' ')}`,
+      );
+    }
+    incident.show();
+    return { why: 'watch' };
+  }
+
+  incident.note(
+    'engine',
+    `round ${incident.round}: plan to ${plan.purpose}, ${plan.steps.length} steps, ${plan.gates.length} questions`,
+    judged.plan,
+  );
+  await execute(incident, judged, looked.snapshot);
+  return { why: 'watch' };
+}
+
+function dated(incident: Incident): boolean {
+  return incident.residuals.some((each) => each.until !== undefined);
+}
+
+/** Ends the run, or answers false where something came in meanwhile and another round is due. */
+async function end(incident: Incident, as: 'closed' | 'dismissed' | 'rolled-back'): Promise<boolean> {
+  if (as !== 'closed') {
+    const because = incident.rollback ?? incident.dismissal;
+    if (because && !incident.unwound) {
+      if (incident.undoable) {
+        incident.move('executing');
+        await unwind(incident, because);
+      }
+      incident.unwound = true;
+    }
+    if (dated(incident)) {
+      incident.move('watching');
+      incident.show();
+      await condition(() => incident.sightings.length > 0, incident.received?.recheckMs ?? 60_000);
+      return false;
+    }
+    if (incident.all.some((course) => course.status.state === 'stuck')) {
+      incident.move('stuck');
+      incident.show();
+      await condition(() => incident.sightings.length > 0 || incident.stirred, incident.received?.recheckMs ?? 60_000);
+      return false;
+    }
+  }
+  if (incident.sightings.length > 0 || incident.undecodable > 0 || (as === 'closed' && incident.inbox.length > 0)) return false;
+  if (as === 'closed') incident.move('watching');
+  incident.move(as);
+  const reviewed = await judge.review({
+    incident: incident.id,
+    run: incident.run,
+    round: incident.round,
+    state: incident.state,
+    contained: incident.contained,
+    rotated: incident.rotated,
+    done: incident.done,
+    residuals: incident.residuals,
+    chain: incident.chain,
+    startedAt: incident.startedAt,
+    ...(incident.judged ? { assessment: incident.judged.assessment } : {}),
+    ...(incident.firstChangeAt ? { firstChangeAt: incident.firstChangeAt } : {}),
+    ...(incident.containedAt ? { containedAt: incident.containedAt } : {}),
+    ...(incident.rotatedAt ? { rotatedAt: incident.rotatedAt } : {}),
+  });
+  incident.enter('review', reviewed.record);
+  incident.note('engine', `ended: ${as}`, reviewed.record);
+  incident.show();
+  await startChild(WorkflowName.ARCHIVE, {
+    workflowId: `archive/${workflowInfo().runId}`,
+    taskQueue: judgeQueue,
+    args: [{ incident: incident.id, run: incident.run }],
+    parentClosePolicy: ParentClosePolicy.ABANDON,
+  });
+  return true;
+}

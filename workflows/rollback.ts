@@ -1,0 +1,88 @@
+import { CancellationScope } from '@temporalio/workflow';
+import { type Hash, isHash } from '../domain/canonical.ts';
+import type { RevertInput, RevertResult } from '../domain/execution.ts';
+import { madeSoFar, warrantOf } from './execution.ts';
+import { failureOf } from './failure.ts';
+import type { Incident, StepCourse } from './incident.ts';
+import { holds, provider } from './ports.ts';
+import { expectHashes } from './shapes.ts';
+
+/**
+ * Takes back what can be taken back: rounds from the last to the first, steps within a round against the order of their needs. It cannot be cancelled half way.
+ * A step whose undo fails is `stuck`: what is left, and how to finish by hand, stands in its status.
+ */
+export async function unwind(incident: Incident, because: { readonly record: Hash; readonly by: string }): Promise<void> {
+  await CancellationScope.nonCancellable(async () => {
+    const courses = incident.all.filter((course) => course.status.state === 'done' || course.status.state === 'failed');
+    for (const course of reverseOrder(courses)) {
+      if (course.step.reversibility === 'irreversible') {
+        incident.note('engine', `${course.step.title}: cannot be taken back`);
+        continue;
+      }
+      await revert(incident, course, because);
+    }
+  });
+  const left: typeof incident.residuals = incident.all.flatMap((course) => (course.residual ? [course.residual] : []));
+  incident.residuals = left;
+  incident.note(
+    'engine',
+    left.length > 0
+      ? `rolled back; what must stand on: ${left.map((each) => `${each.what} until ${each.until ?? 'a person says otherwise'}`).join('; ')}`
+      : 'rolled back',
+  );
+}
+
+/** Later rounds first; within a round a step comes before everything it needed. */
+export function reverseOrder(courses: readonly StepCourse[]): StepCourse[] {
+  const rounds = [...new Set(courses.map((course) => course.round))].sort((a, b) => b - a);
+  const out: StepCourse[] = [];
+  for (const round of rounds) {
+    const left = courses.filter((course) => course.round === round);
+    while (left.length > 0) {
+      const index = left.findIndex((course) => !left.some((other) => other !== course && other.step.needs.includes(course.step.id)));
+      out.push(...left.splice(Math.max(index, 0), 1));
+    }
+  }
+  return out;
+}
+
+async function revert(incident: Incident, course: StepCourse, because: { readonly record: Hash; readonly by: string }): Promise<void> {
+  const { step } = course;
+  incident.moveStep(course, 'undoing');
+  const input: RevertInput = {
+    warrant: warrantOf(incident, course),
+    because: because.record,
+    ...(course.record ? { applied: course.record } : {}),
+    made: madeSoFar(incident),
+  };
+  try {
+    const result = expectHashes(
+      step.hold
+        ? ((await holds.reachHold({
+            principal: step.hold,
+            provider: step.provider,
+            account: step.account,
+            action: step.action.split('/')[1] ?? step.action,
+            direction: 'revert',
+            revert: input,
+          })) as RevertResult)
+        : await provider(step.provider, step.account).revert(input),
+      'record',
+    );
+    incident.enter('step', result.record);
+    course.status.outcome = result.outcome;
+    course.status.observation = result.observation;
+    if (result.residual) course.residual = result.residual;
+    else delete course.residual;
+    course.refusedBy = because.by;
+    incident.moveStep(course, 'undone');
+    incident.note('engine', `${step.title}: taken back (${result.outcome})`, result.record);
+  } catch (error) {
+    const failure = failureOf(error);
+    if (isHash(failure.record)) incident.enter('step', failure.record);
+    course.status.failure = { code: failure.code, words: failure.words };
+    course.status.byHand = step.byHand;
+    incident.moveStep(course, 'stuck');
+    incident.note('engine', `${step.title}: could not be taken back, ${failure.words} (${failure.code}); by hand: ${step.byHand}`);
+  }
+}
