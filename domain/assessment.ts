@@ -67,6 +67,10 @@ export interface ProviderFinding {
   /** Secrets that the leaked credential read, by the log. */
   readonly secretsRead: readonly string[];
   readonly slots?: { readonly used: number; readonly limit: number };
+  /** Whether every log has passed the last containment, so that the look counts as a sweep. */
+  readonly swept: Observation;
+  /** The provider's own ids of the requests behind this finding. */
+  readonly requestIds: readonly string[];
   /** Consumers seen in the log, with the credential node they last used and when. */
   readonly seen: readonly { readonly consumer: string; readonly credential: string; readonly lastAt: string }[];
 }
@@ -76,6 +80,8 @@ export interface Assessment {
   readonly credential: CredentialRef;
   readonly depth: 'minimal' | 'full';
   readonly reports: readonly Hash[];
+  /** The inventory record it was made with. */
+  readonly inventory?: Hash;
   readonly sightings: number;
   readonly proof: Proof;
   readonly reporters: readonly string[];

@@ -111,9 +111,6 @@ export interface Looked {
   readonly befores: Readonly<Record<string, unknown>>;
   /** Evidence worth keeping: policies as they stood, key listings, log events with session tokens taken out. */
   readonly evidence: Readonly<Record<string, unknown>>;
-  /** Whether every log has passed `containedAt`. */
-  readonly swept: Observation;
-  readonly requestIds: readonly string[];
 }
 
 /** A connection with one account, made by `connect`. Actions are keyed by their manifest's name. */

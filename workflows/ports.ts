@@ -1,3 +1,4 @@
+import type { RetryPolicy } from '@temporalio/common';
 import { proxyActivities } from '@temporalio/workflow';
 import { judgeQueue, queueOf } from '../domain/manifest.ts';
 import type { JudgeActivities, ProviderActivities } from '../domain/messages.ts';

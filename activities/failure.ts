@@ -1,0 +1,45 @@
+import { ApplicationFailure, activityInfo, log } from '@temporalio/activity';
+import type { Hash } from '../domain/canonical.ts';
+import { codeOf, isFault, registry } from '../domain/errors.ts';
+
+/**
+ * Runs an activity's body and turns what it throws into a failure that may stand in a history: our code as its type, our words as its message, the record of it
+ * as its detail. The cause stays behind: what vendors' libraries throw holds request headers.
+ */
+export async function guarded<T>(body: () => Promise<T>, recorded?: (error: unknown) => Promise<Hash | undefined>): Promise<T> {
+  try {
+    return await body();
+  } catch (error) {
+    if (error instanceof Error && (error.name === 'CancelledFailure' || error.name === 'AbortError')) throw error;
+    const code = codeOf(error);
+    const entry = registry[code];
+    const retryable = code === 'engine.unexpected' ? true : entry.retryable;
+    let record: Hash | undefined;
+    try {
+      record = await recorded?.(error);
+    } catch (second) {
+      log.warn('a failure could not be recorded', { code: codeOf(second) });
+    }
+    if (code === 'engine.unexpected')
+      log.warn('unexpected failure', {
+        activity: activityInfo().activityType,
+        name: error instanceof Error ? error.name : typeof error,
+        at: placeOf(error),
+      });
+    throw ApplicationFailure.create({
+      type: code,
+      message: isFault(error) ? error.message : entry.title,
+      nonRetryable: !retryable,
+      ...(record ? { details: [record] } : {}),
+    });
+  }
+}
+
+/** Where an unexpected error arose: file and line of our own code, without its message, which may quote anything. */
+function placeOf(error: unknown): string {
+  if (!(error instanceof Error) || !error.stack) return '';
+  const frames = error.stack
+    .split('\n')
+    .filter((line) => line.includes('    at ') && !line.includes('node_modules') && !line.includes('node:'));
+  return (frames[0] ?? '').trim().replace(/\(?(?:file:\/\/)?\/\S*\/(\w+\/[\w.-]+:\d+):\d+\)?/, '$1');
+}

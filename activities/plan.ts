@@ -1,0 +1,78 @@
+import type { JudgeInput, JudgeResult } from '../domain/messages.ts';
+import { type Plan, planHash } from '../domain/plan.ts';
+import type { Verdict } from '../domain/policy.ts';
+import { assessmentOf, containedExtent, isSettled, nextAt, rotatedExtent, situationOf } from '../planning/facts.ts';
+import { planRound } from '../planning/plan.ts';
+import { judgeSituation } from '../planning/policy.ts';
+import type { JudgeDeps } from './deps.ts';
+import { guarded } from './failure.ts';
+
+/**
+ * Judges and plans one round in one go: merges what was found into the assessment, lets policy speak, plans, and signs all three. It reads records and believes no field of a
+ * history. The plan is a pure function of them, so that an auditor can make it again.
+ */
+export function createJudge(deps: JudgeDeps) {
+  return async function judge(input: JudgeInput): Promise<JudgeResult> {
+    return await guarded(async () => {
+      const { records } = deps;
+      const [finding, inventory, ...reports] = await Promise.all([
+        records.read(input.finding, 'finding'),
+        records.read(input.inventory, 'inventory'),
+        ...input.reports.map((hash) => records.read(hash, 'report')),
+      ]);
+      const place = { incident: input.incident, run: input.run, round: input.round };
+      const assessment = assessmentOf({
+        reports: reports.map((record) => record.body),
+        reportHashes: input.reports,
+        inventory: inventory.body,
+        inventoryHash: input.inventory,
+        finding: finding.body,
+        swept: finding.body.swept,
+        known: input.known,
+      });
+      const assessmentHash = await records.write('assessment', {
+        ...place,
+        standsOn: [...input.reports, input.inventory, input.finding, ...(input.previousPlan ? [input.previousPlan] : [])],
+        body: assessment,
+      });
+      const { policy, hash: policyHash } = deps.policy();
+      const entry = deps.accounts.find((each) => each.provider === finding.body.provider && each.account === finding.body.account);
+      const situation = situationOf({ assessment, inventory: inventory.body, done: input.done, mode: entry?.mode ?? 'act' });
+      const verdict: Verdict = judgeSituation(policy, situation, policyHash);
+      const verdictHash = await records.write('verdict', { ...place, standsOn: [assessmentHash], body: verdict });
+      const plan: Plan = planRound({
+        engine: deps.engine,
+        ...place,
+        now: deps.clock().toISOString(),
+        assessment,
+        assessmentHash,
+        verdict,
+        verdictHash,
+        snapshotHash: input.snapshot,
+        inventory: inventory.body,
+        done: input.done,
+        manifests: deps.manifests,
+        accounts: deps.accounts,
+        rolledBack: input.rolledBack,
+      });
+      const planRecord = await records.write('plan', { ...place, standsOn: [assessmentHash, verdictHash, input.snapshot], body: plan });
+      const next = nextAt(plan.residuals);
+      return {
+        assessment: assessmentHash,
+        verdict: verdictHash,
+        plan: planRecord,
+        planHash: planHash(plan),
+        content: plan,
+        mode: verdict.mode,
+        rule: verdict.rule,
+        live: assessment.finding.live,
+        contained: containedExtent(assessment, input.done),
+        rotated: rotatedExtent(assessment, input.done, inventory.body),
+        nodes: [...new Set([...input.known, ...assessment.finding.graph.nodes.map((node) => node.id)])],
+        swept: assessment.swept,
+        settled: isSettled(assessment, input.done, plan),
+        ...(next ? { nextAt: next } : {}),
+      };
+    });
+  };
+}

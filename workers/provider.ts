@@ -1,0 +1,96 @@
+import { join } from 'node:path';
+import { type NativeConnection, Worker } from '@temporalio/worker';
+import { createProviderActivities } from '../activities/index.ts';
+import { dataConverterFor } from '../audit/codec.ts';
+import { readKeys, readPrivateFile } from '../audit/keys.ts';
+import { createSealing } from '../audit/sealing.ts';
+import { openDirectoryDrop } from '../audit/store.ts';
+import { fault } from '../domain/errors.ts';
+import { type ProviderManifest, queueOf } from '../domain/manifest.ts';
+import { Secret } from '../domain/secret.ts';
+import { KeyRole } from '../domain/trust.ts';
+import type { Sealing, StepContext } from '../providers/contract.ts';
+import { providers } from '../providers/registry.ts';
+import { commonDeps, type Settings } from './settings.ts';
+
+/** One provider worker: one system, one account, its credential, its worker key and its sealing key, and nothing else. */
+export async function createProviderWorker(settings: Settings, connection: NativeConnection, namespace: string): Promise<Worker[]> {
+  const { configuration, provider, account, keys } = settings;
+  const entry = configuration.accounts.find((each) => each.provider === provider && each.account === account);
+  if (!entry) throw fault('usage.invalid', { provider, account, problem: 'the configuration has no such account' });
+  const load = providers[provider];
+  if (!load) throw fault('provider.unsupported', { provider });
+  const common = commonDeps(settings);
+  const system = await load();
+  const credentials = readCredentials(entry.credentials);
+  const connected = await system.connect({ provider, account, mode: entry.mode, settings: entry.settings, credentials });
+  const drop = openDirectoryDrop(configuration.drop.directory);
+  const sealing = createSealing({
+    drop,
+    engine: configuration.engine,
+    keys: readKeys(join(keys, 'sealing')).filter((key) => key.role === KeyRole.SEALING),
+    trust: common.trust,
+  });
+  const ownKey = credentials.accessKeyId?.reveal();
+  const worker = await Worker.create({
+    connection,
+    namespace,
+    dataConverter: dataConverterFor(common.keyring),
+    taskQueue: queueOf(provider, account),
+    identity: `${provider}-${account}@${process.pid}`,
+    shutdownGraceTime: '5s',
+    maxConcurrentActivityTaskExecutions: 50,
+    activities: {
+      ...createProviderActivities({
+        ...common,
+        provider,
+        account,
+        mode: entry.mode,
+        connection: connected,
+        sealing,
+        timing: timingOf(entry.settings, system.manifest),
+        ownTargets: ownKey ? [ownKey] : [],
+      }),
+    },
+  });
+  return [worker];
+}
+
+/** The account's times: the configuration's where it states them, else the manifest's. */
+export function timingOf(settings: Readonly<Record<string, unknown>>, manifest: ProviderManifest): StepContext['timing'] {
+  const stated = (settings.timing ?? {}) as Partial<StepContext['timing']>;
+  const propagationMs = stated.propagationMs ?? manifest.propagationMs;
+  const logLagMs = stated.logLagMs ?? Math.max(0, ...manifest.logs.map((log) => log.usualLagMs));
+  return {
+    propagationMs,
+    logLagMs,
+    marginMs: stated.marginMs ?? 2000,
+    pollMs: stated.pollMs ?? 1000,
+    giveUpMs: stated.giveUpMs ?? Math.max(120_000, 3 * (propagationMs + logLagMs)),
+  };
+}
+
+/** The credentials file: a flat JSON object of texts, each a secret. It must be readable by its owner only. */
+function readCredentials(path: string): Record<string, Secret> {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(readPrivateFile(path));
+  } catch (cause) {
+    throw fault('file.invalid', { file: path, problem: 'not a JSON object' }, cause);
+  }
+  const out: Record<string, Secret> = {};
+  for (const [name, value] of Object.entries(parsed as Record<string, unknown>))
+    if (typeof value === 'string') out[name] = new Secret(value);
+  return out;
+}
+
+/** The sealing of a worker that has no sealing key: everything is refused by name. */
+export const noSealing: Sealing = {
+  open: async () => {
+    throw fault('key.missing', { role: 'sealing' });
+  },
+  seal: async () => {
+    throw fault('key.missing', { role: 'sealing' });
+  },
+  shred: async () => undefined,
+};

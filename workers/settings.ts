@@ -1,0 +1,109 @@
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { CommonDeps } from '../activities/index.ts';
+import { openKeyring } from '../audit/codec.ts';
+import { readKeys, readStoreKey } from '../audit/keys.ts';
+import { createRecords, type Records } from '../audit/records.ts';
+import { signerFrom, verifyEnvelope } from '../audit/signing.ts';
+import { openDirectoryStore } from '../audit/store.ts';
+import { readPeople, readTrust } from '../audit/trust.ts';
+import { parseConfiguration } from '../domain/configuration.schema.ts';
+import type { Configuration } from '../domain/configuration.ts';
+import { fault } from '../domain/errors.ts';
+import { KeyRole, type People, type Trust } from '../domain/trust.ts';
+
+/** What a worker process is started with, by environment: its role, and the paths of the configuration and of its own key folder. */
+export interface Settings {
+  readonly role: 'judge' | 'provider';
+  readonly provider: string;
+  readonly account: string;
+  readonly configuration: Configuration;
+  readonly keys: string;
+}
+
+/** Reads `TOURNIQUET_ROLE`, `_PROVIDER`, `_ACCOUNT`, `_CONFIG` and `_KEYS`. Throws `usage.invalid` or a `file.*` fault that names the place. */
+export function readSettings(environment: NodeJS.ProcessEnv): Settings {
+  const role = environment.TOURNIQUET_ROLE;
+  if (role !== 'judge' && role !== 'provider') throw fault('usage.invalid', { variable: 'TOURNIQUET_ROLE', expected: 'judge or provider' });
+  const config = wanted(environment, 'TOURNIQUET_CONFIG');
+  const keys = wanted(environment, 'TOURNIQUET_KEYS');
+  const configuration = parseConfiguration(readText(config), config);
+  const provider = role === 'provider' ? wanted(environment, 'TOURNIQUET_PROVIDER') : 'manual';
+  let account = environment.TOURNIQUET_ACCOUNT ?? '';
+  if (role === 'provider' && account === '') {
+    const entries = configuration.accounts.filter((entry) => entry.provider === provider);
+    if (entries.length !== 1 || !entries[0])
+      throw fault('usage.invalid', {
+        variable: 'TOURNIQUET_ACCOUNT',
+        problem: `the configuration has ${entries.length} accounts of ${provider}`,
+      });
+    account = entries[0].account;
+  }
+  return { role, provider, account: role === 'provider' ? account : 'manual', configuration, keys };
+}
+
+function wanted(environment: NodeJS.ProcessEnv, name: string): string {
+  const value = environment[name];
+  if (!value) throw fault('usage.invalid', { variable: name, problem: 'is not set' });
+  return value;
+}
+
+/** The text of a file; `file.missing` or `file.unreadable` with its name. */
+export function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw fault((cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'file.missing' : 'file.unreadable', { file: path }, cause);
+  }
+}
+
+/** A file's parsed content, read anew when the file has changed. A change that does not parse leaves the last good content in force, and is said on stderr. */
+export function fresh<T>(path: string, parse: () => T): () => T {
+  let mark = '';
+  let value: T | undefined;
+  let checkedAt = 0;
+  return () => {
+    // The file is looked at no more than twice a second: a warrant check must not wait for a disk.
+    if (value !== undefined && Date.now() - checkedAt < 500) return value;
+    checkedAt = Date.now();
+    const stat = statSync(path, { throwIfNoEntry: false });
+    const now = stat ? `${stat.mtimeMs}|${stat.size}|${stat.ino}` : '';
+    if (value !== undefined && now === mark) return value;
+    try {
+      value = parse();
+      mark = now;
+    } catch (error) {
+      if (value === undefined) throw error;
+      process.stderr.write(
+        `${JSON.stringify({ level: 'error', message: 'the last good content stays in force', file: path, why: error instanceof Error ? error.message : 'unreadable' })}\n`,
+      );
+      mark = now;
+    }
+    return value;
+  };
+}
+
+/** What judge and provider workers share: store, records signed with this worker's key, and its own copy of trust and people. */
+export function commonDeps(
+  settings: Settings,
+): CommonDeps & { readonly records: Records; readonly keyring: ReturnType<typeof openKeyring> | undefined } {
+  const { configuration, keys } = settings;
+  const role = settings.role === 'judge' ? KeyRole.JUDGE : KeyRole.WORKER;
+  const signing = readKeys(keys).find((key) => key.role === role);
+  if (!signing) throw fault('key.missing', { folder: keys, role });
+  const trust = fresh<Trust>(configuration.trust, () => readTrust(configuration.trust, configuration.root));
+  const people = fresh<People>(configuration.people, () => readPeople(configuration.people, trust()));
+  const store = openDirectoryStore(configuration.store.directory, readStoreKey(join(keys, 'store.key')));
+  const clock = () => new Date();
+  const records = createRecords({ store, signer: signerFrom(signing), trust, engine: configuration.engine, clock });
+  return {
+    engine: configuration.engine,
+    store,
+    records,
+    trust,
+    people,
+    clock,
+    verify: verifyEnvelope,
+    keyring: configuration.codec.enabled ? openKeyring(join(keys, 'codec.json')) : undefined,
+  };
+}
