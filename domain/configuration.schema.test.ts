@@ -1,0 +1,70 @@
+import { describe, expect, test } from 'vitest';
+import { parseConfiguration } from './configuration.schema.ts';
+import { isFault } from './errors.ts';
+
+const root = Buffer.alloc(32, 1).toString('base64');
+const good = `v: 1
+engine: eng_test
+store: { directory: store }
+root: ${root}
+accounts:
+  - provider: aws
+    account: "000000000042"
+    mode: act
+    credentials: secrets/aws.json
+    settings: { region: eu-west-1, timing: { propagationMs: 4000 } }
+recheck: 2s
+`;
+
+test('paths are taken from the folder of the file, durations become milliseconds, the rest has its usual value', () => {
+  expect(parseConfiguration(good, '/etc/tourniquet/tourniquet.yaml')).toEqual({
+    v: 1,
+    engine: 'eng_test',
+    temporal: { namespace: 'default' },
+    store: { directory: '/etc/tourniquet/store' },
+    drop: { directory: '/etc/tourniquet/store/sealed' },
+    trust: '/etc/tourniquet/trust.yaml',
+    people: '/etc/tourniquet/people.yaml',
+    policy: '/etc/tourniquet/policy.yaml',
+    inventory: '/etc/tourniquet/inventory.yaml',
+    root,
+    accounts: [
+      {
+        provider: 'aws',
+        account: '000000000042',
+        mode: 'act',
+        credentials: '/etc/tourniquet/secrets/aws.json',
+        settings: { region: 'eu-west-1', timing: { propagationMs: 4000 } },
+      },
+    ],
+    recheckMs: 2000,
+    codec: { enabled: true },
+  });
+});
+
+describe('what the file may not say is refused with its place', () => {
+  test.each([
+    ['an account without quotes', good.replace('"000000000042"', '000000000042'), 'file.invalid', 7, 'accounts[0].account'],
+    ['a mode that is none', good.replace('act', 'do-it'), 'file.invalid', 8, 'accounts[0].mode'],
+    ['a member that is none', `${good}trsut: x\n`, 'file.invalid', 12, 'trsut'],
+    ['a duration without a unit', good.replace('2s', '"2"'), 'file.invalid', 11, 'recheck'],
+    ['a root that is no key', good.replace(root, 'abc'), 'file.invalid', 4, 'root'],
+    [
+      'an account twice',
+      good + good.slice(good.indexOf('  - provider'), good.indexOf('recheck')).replace(/^/, ''),
+      'file.syntax',
+      12,
+      '(whole file)',
+    ],
+    ['no YAML', 'v: [1', 'file.syntax', 1, '(whole file)'],
+    ['nothing', '', 'file.invalid', 1, '(whole file)'],
+  ])('%s', (_, text, code, line, path) => {
+    try {
+      parseConfiguration(text, 'tourniquet.yaml');
+      expect.unreachable();
+    } catch (error) {
+      if (!isFault(error)) throw error;
+      expect({ code: error.code, ...error.context }).toMatchObject({ code, file: 'tourniquet.yaml', line, path });
+    }
+  });
+});
