@@ -16,6 +16,9 @@ accounts:
 recheck: 2s
 `;
 
+const entry = good.slice(good.indexOf('  - provider'), good.indexOf('recheck'));
+const twice = good.replace('recheck', `${entry}recheck`);
+
 test('paths are taken from the folder of the file, durations become milliseconds, the rest has its usual value', () => {
   expect(parseConfiguration(good, '/etc/tourniquet/tourniquet.yaml')).toEqual({
     v: 1,
@@ -49,13 +52,7 @@ describe('what the file may not say is refused with its place', () => {
     ['a member that is none', `${good}trsut: x\n`, 'file.invalid', 12, 'trsut'],
     ['a duration without a unit', good.replace('2s', '"2"'), 'file.invalid', 11, 'recheck'],
     ['a root that is no key', good.replace(root, 'abc'), 'file.invalid', 4, 'root'],
-    [
-      'an account twice',
-      good + good.slice(good.indexOf('  - provider'), good.indexOf('recheck')).replace(/^/, ''),
-      'file.syntax',
-      12,
-      '(whole file)',
-    ],
+    ['an account twice', twice, 'file.invalid', 12, 'accounts[1].account'],
     ['no YAML', 'v: [1', 'file.syntax', 1, '(whole file)'],
     ['nothing', '', 'file.invalid', 1, '(whole file)'],
   ])('%s', (_, text, code, line, path) => {

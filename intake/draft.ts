@@ -173,7 +173,7 @@ function manualKind(finding: Finding, scrubber: Scrubber): string {
     .clean(finding.detector, 60)
     .toLowerCase()
     .replace(/[^a-z0-9_]+/g, '-')
-    .replace(/^-+|-+$/g, '');
+    .replace(/^[-_]+|[-_]+$/g, '');
   return `manual.${slug === '' ? 'unidentified' : slug}`;
 }
 
