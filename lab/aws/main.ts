@@ -1,0 +1,34 @@
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { type AwsSimulatorOptions, startAwsSimulator } from './index.ts';
+
+/** The configuration of the process: the options of `startAwsSimulator` that have a JSON form, and where to write that it is ready. */
+export interface AwsSimulatorConfig extends Omit<AwsSimulatorOptions, 'onFault'> {
+  /** Written with mode 0600, whole or not at all, once both ports answer. */
+  readonly readyFile: string;
+}
+
+/** What the ready file holds. */
+export interface AwsSimulatorReady {
+  readonly pid: number;
+  readonly endpoint: string;
+  readonly control: { readonly url: string; readonly token: string };
+  readonly admin: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  readonly accountId: string;
+  readonly regions: readonly string[];
+}
+
+const path = process.argv[2];
+if (path === undefined) {
+  console.error('usage: main.ts CONFIG.json');
+  process.exit(2);
+}
+const { readyFile, ...options } = JSON.parse(readFileSync(path, 'utf8')) as AwsSimulatorConfig;
+if (typeof readyFile !== 'string') {
+  console.error(`${path}: readyFile is missing`);
+  process.exit(2);
+}
+const { close, ...addresses } = await startAwsSimulator(options);
+const ready: AwsSimulatorReady = { pid: process.pid, ...addresses };
+writeFileSync(`${readyFile}.new`, `${JSON.stringify(ready, null, 2)}\n`, { mode: 0o600 });
+renameSync(`${readyFile}.new`, readyFile);
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => close().then(() => process.exit(0)));
