@@ -48,13 +48,14 @@ export function onPrincipal(kind: Kind): (call: Call) => Need {
     const { state } = call.world;
     const row = kind === 'User' ? state.user(name) : kind === 'Role' ? state.role(name) : state.group(name);
     if (row === undefined) return { resource: arnOf(call, kind, { path: call.optional('Path') ?? '/', name }) };
-    return { resource: arnOf(call, kind, row), keys: 'trust' in row || 'serviceCredentials' in row ? tagKeys(row) : {} };
+    return { resource: arnOf(call, kind, row), keys: tagKeys(row) };
   };
 }
 
-function tagKeys(row: { tags: Record<string, string> }): Record<string, string> {
+function tagKeys(row: Principal): Record<string, string> {
   const keys: Record<string, string> = {};
-  for (const [tag, value] of Object.entries(row.tags)) {
+  const { tags = {} } = row as { tags?: Record<string, string> };
+  for (const [tag, value] of Object.entries(tags)) {
     keys[`aws:ResourceTag/${tag}`] = value;
     keys[`iam:ResourceTag/${tag}`] = value;
   }
