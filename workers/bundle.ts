@@ -62,8 +62,12 @@ export async function bundleNow(): Promise<WorkflowCode> {
 }
 
 function named(code: string): WorkflowCode {
-  return { code, hash: codeHash(code) };
+  const bare = withoutMap(code);
+  return { code: `${bare}${emptyMap}`, hash: sha256Of(bare) };
 }
+
+/** The worker insists on a source map; an empty one keeps the bundle the same on every machine. */
+const emptyMap = `//# sourceMappingURL=data:application/json;charset=utf-8;base64,${Buffer.from('{"version":3,"file":"tourniquet-workflows.cjs","sources":[],"names":[],"mappings":""}').toString('base64')}`;
 
 function sourcesDigest(): string {
   const digest = createHash('sha256');

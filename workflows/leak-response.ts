@@ -245,7 +245,7 @@ async function round(incident: Incident): Promise<{ why: 'watch' | 'sweep'; end?
       return { why: 'sweep' };
     }
     if (incident.rollback) return { why: 'watch', ...(dated(incident) ? {} : { end: 'rolled-back' as const }) };
-    if (plan.purpose === 'nothing' && plan.residuals.length === 0 && judged.settled) return { why: 'watch', end: 'closed' };
+    if (plan.residuals.length === 0 && judged.settled) return { why: 'watch', end: 'closed' };
     if (incident.state !== 'watching') {
       incident.move('watching');
       incident.note(
