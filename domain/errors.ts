@@ -49,6 +49,7 @@ export const registry = {
     false,
     'List what there is: `tourniquet list`. An id is the whole workflow id or eight or more characters of the fingerprint.',
   ),
+  'engine.denied': entry('The Temporal server does not let us in', 403, 4, false, 'Check the API key or certificate of the profile.'),
   'engine.ambiguous': entry('The id fits more than one incident', 400, 2, false, 'Give more characters of the fingerprint.'),
   'engine.undecodable': entry(
     'A message could not be read',
