@@ -1,35 +1,13 @@
-import type { Assessment, InventoryFinding, ProviderFinding, Snapshot } from '../domain/assessment.ts';
 import { canonicalJson, type Hash, isHash } from '../domain/canonical.ts';
-import type { DecisionRecord, GateRecord } from '../domain/decision.ts';
+import { keyIdOf, openEnvelope } from '../domain/envelope.ts';
 import { type Fault, fault, isFault } from '../domain/errors.ts';
-import type { RefusalRecord, StepRecord } from '../domain/execution.ts';
-import type { Plan } from '../domain/plan.ts';
-import type { Verdict } from '../domain/policy.ts';
-import { type Envelope, PayloadType, type RecordOf, RecordType } from '../domain/record.ts';
-import type { ReportRecord } from '../domain/report.ts';
-import type { Review } from '../domain/review.ts';
+import { type Envelope, PayloadType, RecordType } from '../domain/record.ts';
+import type { AnyRecord, RecordAs, RecordBodies } from '../domain/record-bodies.ts';
 import { KeyRole, keyAt, type Trust, type TrustedKey } from '../domain/trust.ts';
-import { keyIdOf, openEnvelope, type Signer, verifyEnvelope } from './signing.ts';
+import { type Signer, verifyEnvelope } from './signing.ts';
 import type { BlobStore } from './store.ts';
 
-/** The body of each type of record. */
-export interface RecordBodies {
-  readonly report: ReportRecord;
-  readonly inventory: InventoryFinding;
-  readonly finding: ProviderFinding;
-  readonly assessment: Assessment;
-  readonly verdict: Verdict;
-  readonly snapshot: Snapshot;
-  readonly plan: Plan;
-  readonly gate: GateRecord;
-  readonly decision: DecisionRecord;
-  readonly step: StepRecord;
-  readonly refusal: RefusalRecord;
-  readonly review: Review;
-}
-
-/** A record of one type. */
-export type AnyRecord = { [T in RecordType]: RecordOf<T, RecordBodies[T]> }[RecordType];
+export type { AnyRecord, RecordAs, RecordBodies } from '../domain/record-bodies.ts';
 
 /** Who may sign what. A judge may sign also what a worker may: the `manual` provider has no worker of its own. */
 const byWorker: ReadonlySet<RecordType> = new Set([RecordType.FINDING, RecordType.SNAPSHOT, RecordType.STEP, RecordType.REFUSAL]);
@@ -48,7 +26,7 @@ export interface Records {
   /** Signs and stores a record; returns its hash. */
   write<T extends RecordType>(type: T, record: NewRecord<T>): Promise<Hash>;
   /** Reads a record and verifies it as {@link openRecord} does. Throws `record.missing`, `record.unreadable` or `record.forged`. */
-  read<T extends RecordType>(hash: Hash, type: T): Promise<RecordOf<T, RecordBodies[T]>>;
+  read<T extends RecordType>(hash: Hash, type: T): Promise<RecordAs<T>>;
   /** The envelope as it lies in the store, verified in nothing but its hash. */
   envelope(hash: Hash): Promise<Envelope>;
 }
@@ -96,7 +74,7 @@ export function parseEnvelope(bytes: Uint8Array, hash: string): Envelope {
 export function openRecord<T extends RecordType>(
   envelope: Envelope,
   expected: { readonly trust: Trust; readonly engine: string; readonly type?: T; readonly hash?: string },
-): RecordOf<T, RecordBodies[T]> {
+): RecordAs<T> {
   const hash = expected.hash ?? '';
   let record: AnyRecord;
   try {
@@ -117,7 +95,7 @@ export function openRecord<T extends RecordType>(
   if (!verifyEnvelope(envelope, key.public)) throw fault('record.forged', { hash, key: id, why: 'the signature does not hold' });
   const foreign = foreignTo(record, key);
   if (foreign !== undefined) throw fault('record.forged', { hash, key: id, why: foreign });
-  return record as RecordOf<T, RecordBodies[T]>;
+  return record as RecordAs<T>;
 }
 
 function signingKeyAt(trust: Trust, id: string, record: AnyRecord): TrustedKey | undefined {

@@ -1,11 +1,11 @@
 import { Aes256Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from '@hpke/core';
 import { canonicalJson, type Hash, sha256Of } from '../domain/canonical.ts';
 import type { CredentialRef } from '../domain/credential.ts';
+import { strictBase64 } from '../domain/envelope.ts';
 import { type ErrorCode, fault } from '../domain/errors.ts';
 import { Secret } from '../domain/secret.ts';
 import { KeyRole, type Trust, type TrustedKey } from '../domain/trust.ts';
 import { type PrivateKey, rawPrivate } from './keys.ts';
-import { strictBase64 } from './signing.ts';
 import type { SealedDrop } from './store.ts';
 
 /** What a sealed secret is bound to: the credential it is the secret of, or a text both sides agree on. */

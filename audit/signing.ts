@@ -1,8 +1,11 @@
 import { createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import { canonicalJson } from '../domain/canonical.ts';
+import { isEnvelope, strictBase64 } from '../domain/envelope.ts';
 import { fault } from '../domain/errors.ts';
 import type { Envelope } from '../domain/record.ts';
 import type { PrivateKey } from './keys.ts';
+
+export { isEnvelope, keyIdOf, openEnvelope } from '../domain/envelope.ts';
 
 /** Signs with one key. */
 export interface Signer {
@@ -43,57 +46,6 @@ export function verifyEnvelope(envelope: Envelope, publicKey: string): boolean {
   return verify(null, preAuthEncoding(envelope.payloadType, payload), key, sig);
 }
 
-/**
- * What an envelope holds, without looking at its signature. Throws `record.unreadable` where the shape is wrong, the payload type is not the one
- * expected, or the payload is not the canonical JSON of itself; so one content has one envelope per key.
- */
-export function openEnvelope<T>(envelope: Envelope, payloadType: string): T {
-  if (!isEnvelope(envelope)) throw fault('record.unreadable', { why: 'not an envelope with one signature' });
-  if (envelope.payloadType !== payloadType) {
-    throw fault('record.unreadable', { why: 'another payload type', expected: payloadType, found: envelope.payloadType.slice(0, 80) });
-  }
-  const bytes = strictBase64(envelope.payload);
-  if (bytes === undefined) throw fault('record.unreadable', { why: 'the payload is not canonical base64' });
-  let canonical = false;
-  let value: unknown;
-  try {
-    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-    value = JSON.parse(text);
-    canonical = canonicalJson(value) === text;
-  } catch {
-    throw fault('record.unreadable', { why: 'the payload is not JSON' });
-  }
-  if (!canonical) throw fault('record.unreadable', { why: 'the payload is not canonical JSON' });
-  return value as T;
-}
-
-/** The id of the key that an envelope says signed it. */
-export function keyIdOf(envelope: Envelope): string {
-  return envelope.signatures[0]?.keyid ?? '';
-}
-
-/** True for exactly the members of an envelope, texts all of them, and exactly one signature. */
-export function isEnvelope(value: unknown): value is Envelope {
-  if (!hasOnly(value, ['payloadType', 'payload', 'signatures'])) return false;
-  const { payloadType, payload, signatures } = value;
-  if (typeof payloadType !== 'string' || typeof payload !== 'string' || !Array.isArray(signatures) || signatures.length !== 1) return false;
-  const [signature] = signatures;
-  return hasOnly(signature, ['keyid', 'sig']) && typeof signature.keyid === 'string' && typeof signature.sig === 'string';
-}
-
-function hasOnly(value: unknown, names: readonly string[]): value is Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-  const keys = Object.keys(value);
-  return keys.length === names.length && names.every((name) => Object.hasOwn(value, name));
-}
-
-/** The bytes of a base64 text that is exactly what encoding them gives; undefined otherwise. */
-export function strictBase64(text: unknown): Buffer | undefined {
-  if (typeof text !== 'string') return undefined;
-  const bytes = Buffer.from(text, 'base64');
-  return bytes.toString('base64') === text ? bytes : undefined;
-}
-
 const known = new Map<string, KeyObject>();
 const knownLimit = 1000;
 
@@ -103,7 +55,7 @@ function publicKeyOf(base64: string): KeyObject | undefined {
   const raw = strictBase64(base64);
   if (raw?.length !== 32) return undefined;
   try {
-    const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: raw.toString('base64url') }, format: 'jwk' });
+    const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: Buffer.from(raw).toString('base64url') }, format: 'jwk' });
     if (known.size >= knownLimit) known.clear();
     known.set(base64, key);
     return key;

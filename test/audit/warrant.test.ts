@@ -1,0 +1,387 @@
+import { describe, expect, it } from 'vitest';
+import { signerFrom, verifyEnvelope } from '../../audit/signing.ts';
+import { type Hash, hashOf } from '../../domain/canonical.ts';
+import { registry } from '../../domain/errors.ts';
+import type { RevertInput } from '../../domain/execution.ts';
+import { holdId } from '../../domain/manifest.ts';
+import { type Plan, planHash, stepKey } from '../../domain/plan.ts';
+import { PayloadType } from '../../domain/record.ts';
+import type { AnyRecord } from '../../domain/record-bodies.ts';
+import { checkWarrant, type WarrantQuestion } from '../../domain/warrant.ts';
+import {
+  decided,
+  decisionRecord,
+  failureRecord,
+  gateOf,
+  keys,
+  people,
+  place,
+  planOf,
+  recordBy,
+  stepOf,
+  times,
+  trust,
+} from './authority.ts';
+
+const planAddress: Hash = `sha256:${'c'.repeat(64)}`;
+const free = stepOf();
+const gated = stepOf({ gate: 'g-outage' });
+const withSteps = (...steps: Plan['steps']) => planOf({ steps });
+
+/** A warrant that holds, over the plan given, with what is to be changed in it. */
+function question(plan: Plan, change: Partial<WarrantQuestion> = {}): WarrantQuestion {
+  const step = plan.steps[0] ?? free;
+  return {
+    warrant: { ...place, plan: planAddress, step: step.id, decisions: [], snapshot: planAddress },
+    plan: recordBy(keys.judge, 'plan', plan, times.planned),
+    snapshot: recordBy(keys.worker, 'snapshot', { befores: { [stepKey(step.action, step.target)]: { status: 'Active' } }, evidence: {} }),
+    authorities: [],
+    provider: 'aws',
+    account: '1',
+    mode: 'act',
+    ownTargets: ['AKIAENGINE'],
+    trust,
+    people,
+    now: times.now,
+    executing: { workflowId: place.incident, runId: place.run },
+    verify: verifyEnvelope,
+    ...change,
+  };
+}
+const ask = (plan: Plan, change: Partial<WarrantQuestion> = {}) => {
+  const answer = checkWarrant(question(plan, change));
+  return answer.ok ? 'ok' : answer.code;
+};
+const plain = withSteps(free);
+const behindGate = withSteps(gated);
+const approved = (plan: Plan, ...authorities: AnyRecord[]) => ask(plan, { authorities });
+
+function revertOf(plan: Plan, because: AnyRecord | undefined, change: Partial<WarrantQuestion> = {}): string {
+  const base = question(plan);
+  const revert: RevertInput = { warrant: base.warrant, because: planAddress, made: {} };
+  return ask(plan, { revert, authorities: because ? [because] : [], ...change });
+}
+const rollback = (plan: Plan, change: Parameters<typeof decided>[1] = {}) =>
+  decided(plan, { verdict: 'rollback', gate: 'incident', ...change });
+
+function defaultOf(plan: Plan, change: Record<string, unknown> = {}, key = keys.judge, at = '2026-03-01T12:15:00.000Z'): AnyRecord {
+  return recordBy(
+    key,
+    'gate',
+    {
+      gate: 'g-outage',
+      planHash: planHash(plan),
+      event: 'defaulted',
+      at,
+      deadlineAt: at,
+      onSilence: 'proceed',
+      told: ['ada'],
+      acknowledgedBy: 'record',
+      ...change,
+    },
+    at,
+  );
+}
+
+describe('a warrant that holds', () => {
+  it('lets a step without a gate be taken by the run of its plan', () => {
+    const answer = checkWarrant(question(plain));
+    expect(answer).toEqual({ ok: true, plan: plain, step: free });
+  });
+
+  it('lets a step that a principal-hold takes be taken by that hold, in whatever run of it', () => {
+    const held = withSteps(stepOf({ hold: 'arn:aws:iam::1:user/ci' }));
+    expect(ask(held, { executing: { workflowId: holdId('aws', '1', 'arn:aws:iam::1:user/ci'), runId: 'any' } })).toBe('ok');
+  });
+
+  it('lets a step be taken behind an approved gate', () => {
+    expect(approved(behindGate, decisionRecord(decided(behindGate)))).toBe('ok');
+    const two = planOf({ steps: [gated], gates: [gateOf({ rule: { quorum: 2 } })] });
+    expect(approved(two, decisionRecord(decided(two)), decisionRecord(decided(two, { by: 'ben' })))).toBe('ok');
+  });
+
+  it('lets silence do what the plan says it means', () => {
+    const proceed = planOf({ steps: [gated], gates: [gateOf({ rule: { onSilence: 'proceed' } })] });
+    expect(approved(proceed, defaultOf(proceed))).toBe('ok');
+    const harmless = planOf({
+      steps: [stepOf({ gate: 'g-outage', impact: 'none' })],
+      gates: [gateOf({ rule: { onSilence: 'harmless' } })],
+    });
+    expect(approved(harmless, defaultOf(harmless))).toBe('ok');
+  });
+
+  it('lets a step be taken back by a signed rollback, also over a later plan and after the plan has expired, and by a failure of its plan', () => {
+    expect(revertOf(behindGate, decisionRecord(rollback(behindGate)))).toBe('ok');
+    const later = planOf({ round: 3 });
+    expect(revertOf(behindGate, decisionRecord(rollback(later, { round: 3 })))).toBe('ok');
+    expect(revertOf(behindGate, decisionRecord(rollback(behindGate)), { now: '2026-03-02T00:00:00.000Z' })).toBe('ok');
+    expect(revertOf(behindGate, failureRecord(planAddress))).toBe('ok');
+  });
+
+  it('is spent by the one who asks, as often as that one asks', () => {
+    expect(ask(plain, { spent: { by: 'me', asker: 'me' } })).toBe('ok');
+  });
+});
+
+describe('a warrant with one thing wrong is refused by its own code:', () => {
+  const target = (change: Record<string, string>) => withSteps(stepOf({ target: { ...free.target, ...change } }));
+  const quorum = planOf({ steps: [gated], gates: [gateOf({ rule: { quorum: 2 } })] });
+  const silent = planOf({ steps: [gated], gates: [gateOf({ rule: { onSilence: 'proceed' } })] });
+  const hold = planOf({ steps: [gated] });
+  const harmless = planOf({ steps: [gated], gates: [gateOf({ rule: { onSilence: 'harmless' } })] });
+  const held = withSteps(stepOf({ hold: 'arn:aws:iam::1:user/ci' }));
+  const base = question(plain);
+  const snapshot = (key = keys.worker, where: Record<string, unknown> = {}, befores?: Record<string, unknown>) =>
+    recordBy(key, 'snapshot', { befores: befores ?? base.snapshot.body.befores, evidence: {} }, times.planned, where);
+  const unaccepted = { accepted: false, code: 'decision.late' } as const;
+
+  const rows: [string, string, () => string][] = [
+    ['warrant.unsigned', 'a key nobody vouches for', () => ask(plain, { plan: recordBy(keys.stranger, 'plan', plain, times.planned) })],
+    ['warrant.unsigned', "a worker's key", () => ask(plain, { plan: { ...base.plan, by: keys.worker.id } })],
+    [
+      'warrant.unsigned',
+      "a judge's key that has ended since",
+      () => ask(plain, { plan: recordBy(keys.lapsed, 'plan', plain, times.planned) }),
+    ],
+    ['warrant.other-run', 'another engine', () => ask(planOf({ engine: 'eng_other' }))],
+    [
+      'warrant.other-run',
+      'a record of another engine',
+      () => ask(plain, { plan: recordBy(keys.judge, 'plan', plain, times.planned, { engine: 'eng_other' }) }),
+    ],
+    ['warrant.other-run', 'another incident in the plan', () => ask(planOf({ incident: 'leak/other' }))],
+    ['warrant.other-run', 'another run in the plan', () => ask(planOf({ run: 'run-0' }))],
+    ['warrant.other-run', 'another round in the plan', () => ask(planOf({ round: 1 }))],
+    [
+      'warrant.other-run',
+      'another run in the record',
+      () => ask(plain, { plan: recordBy(keys.judge, 'plan', plain, times.planned, { run: 'run-0' }) }),
+    ],
+    ['warrant.other-run', 'another incident in the warrant', () => ask(plain, { warrant: { ...base.warrant, incident: 'leak/other' } })],
+    ['warrant.other-run', 'another workflow asks', () => ask(plain, { executing: { workflowId: 'leak/other', runId: place.run } })],
+    ['warrant.other-run', 'another run asks', () => ask(plain, { executing: { workflowId: place.incident, runId: 'run-0' } })],
+    ['warrant.other-run', 'no workflow asks', () => ask(plain, { executing: undefined })],
+    ['warrant.other-run', 'the incident asks where the hold should', () => ask(held)],
+    [
+      'warrant.other-run',
+      'the hold of another principal asks',
+      () => ask(held, { executing: { workflowId: holdId('aws', '1', 'arn:aws:iam::1:user/other'), runId: 'r' } }),
+    ],
+    [
+      'warrant.other-run',
+      'a hold asks where the incident should',
+      () => ask(plain, { executing: { workflowId: holdId('aws', '1', 'arn:aws:iam::1:user/ci'), runId: 'r' } }),
+    ],
+    [
+      'warrant.other-run',
+      'a revert that carries another warrant',
+      () =>
+        ask(plain, {
+          revert: { warrant: { ...base.warrant, step: 's2' }, because: planAddress, made: {} },
+          authorities: [decisionRecord(rollback(plain))],
+        }),
+    ],
+    ['warrant.no-such-step', 'no step of that id', () => ask(plain, { warrant: { ...base.warrant, step: 's2' } })],
+    ['warrant.no-such-step', 'two steps of that id', () => ask(withSteps(free, stepOf({ action: 'aws/delete-key' })))],
+    ['warrant.no-such-step', 'for another account', () => ask(plain, { account: '2' })],
+    ['warrant.no-such-step', 'for another provider', () => ask(plain, { provider: 'vault' })],
+    ['warrant.no-such-step', 'an action of another provider', () => ask(withSteps(stepOf({ action: 'vault/stage-secret' })))],
+    ['warrant.no-such-step', 'a target with a wildcard', () => ask(target({ accessKeyId: 'AKIA*' }))],
+    ['warrant.no-such-step', 'a target with an empty part', () => ask(target({ accessKeyId: '' }))],
+    ['warrant.no-such-step', 'no target', () => ask(withSteps(stepOf({ target: {} })))],
+    ['warrant.no-such-step', 'a target in another account', () => ask(target({ account: '2' }))],
+    ['warrant.expired', 'the plan has expired', () => ask(plain, { now: times.expires })],
+    ['warrant.mode', 'the account observes', () => ask(plain, { mode: 'observe' })],
+    ['warrant.mode', 'the account proposes', () => ask(plain, { mode: 'propose' })],
+    ['warrant.mode', 'a revert where the account observes', () => revertOf(plain, decisionRecord(rollback(plain)), { mode: 'observe' })],
+    ['warrant.own-credential', "the engine's own key", () => ask(target({ accessKeyId: 'AKIAENGINE' }))],
+    [
+      'warrant.own-credential',
+      "the engine's own principal",
+      () =>
+        ask(held, {
+          ownTargets: ['arn:aws:iam::1:user/ci'],
+          executing: { workflowId: holdId('aws', '1', 'arn:aws:iam::1:user/ci'), runId: 'r' },
+        }),
+    ],
+    ['warrant.not-captured', 'no before-state of the step', () => ask(plain, { snapshot: snapshot(keys.worker, {}, {}) })],
+    [
+      'warrant.not-captured',
+      'the before-state of another target',
+      () => ask(plain, { snapshot: snapshot(keys.worker, {}, { [stepKey(free.action, { ...free.target, user: 'x' })]: 1 }) }),
+    ],
+    ['warrant.not-captured', 'a snapshot of another account', () => ask(plain, { snapshot: snapshot(keys.vault) })],
+    ['warrant.not-captured', 'a snapshot of another run', () => ask(plain, { snapshot: snapshot(keys.worker, { run: 'run-0' }) })],
+    [
+      'warrant.not-captured',
+      'a snapshot of another incident',
+      () => ask(plain, { snapshot: snapshot(keys.worker, { incident: 'leak/other' }) }),
+    ],
+    ['warrant.gate-unsatisfied', 'no decision', () => approved(behindGate)],
+    ['warrant.gate-unsatisfied', 'a gate the plan has not', () => approved(planOf({ steps: [gated], gates: [] }))],
+    ['warrant.gate-unsatisfied', 'one of two approvals', () => approved(quorum, decisionRecord(decided(quorum)))],
+    [
+      'warrant.gate-unsatisfied',
+      'two approvals by one person',
+      () => approved(quorum, decisionRecord(decided(quorum)), decisionRecord(decided(quorum))),
+    ],
+    ['warrant.gate-unsatisfied', 'a rejection', () => approved(behindGate, decisionRecord(decided(behindGate, { verdict: 'reject' })))],
+    ['warrant.gate-unsatisfied', 'a rollback', () => approved(behindGate, decisionRecord(rollback(behindGate)))],
+    [
+      'warrant.gate-unsatisfied',
+      'an approval the judge refused',
+      () => approved(behindGate, decisionRecord(decided(behindGate), unaccepted)),
+    ],
+    [
+      'warrant.gate-unsatisfied',
+      'an approval no judge recorded',
+      () => approved(behindGate, decisionRecord(decided(behindGate), {}, keys.stranger)),
+    ],
+    [
+      'warrant.gate-unsatisfied',
+      'an approval recorded in another run',
+      () => approved(behindGate, { ...decisionRecord(decided(behindGate)), run: 'run-0' } as AnyRecord),
+    ],
+    [
+      'warrant.gate-unsatisfied',
+      'an approval with a broken signature',
+      () => approved(behindGate, decisionRecord({ ...decided(behindGate), signatures: decided(behindGate, { reason: 'x' }).signatures })),
+    ],
+    [
+      'warrant.gate-unsatisfied',
+      'an approval by the key of somebody else',
+      () => approved(behindGate, decisionRecord(decided(behindGate, {}, keys.ben))),
+    ],
+    [
+      'warrant.gate-unsatisfied',
+      'an approval by nobody we know',
+      () => approved(behindGate, decisionRecord(decided(behindGate, { by: 'zoe' }))),
+    ],
+    [
+      'warrant.gate-unsatisfied',
+      'an approval without the role',
+      () => approved(behindGate, decisionRecord(decided(behindGate, { by: 'cleo' }))),
+    ],
+    [
+      'warrant.gate-unsatisfied',
+      'an approval of their own incident',
+      () => approved(behindGate, decisionRecord(decided(behindGate, { by: 'dan' }))),
+    ],
+    [
+      'warrant.gate-unsatisfied',
+      'an approval for another engine',
+      () => approved(behindGate, decisionRecord(decided(behindGate, { engine: 'eng_other' }))),
+    ],
+    [
+      'warrant.gate-unsatisfied',
+      'an approval for another run',
+      () => approved(behindGate, decisionRecord(decided(behindGate, { run: 'run-0' }))),
+    ],
+    [
+      'warrant.gate-unsatisfied',
+      'an approval for another round',
+      () => approved(behindGate, decisionRecord(decided(behindGate, { round: 1 }))),
+    ],
+    [
+      'warrant.gate-unsatisfied',
+      'an approval of another gate',
+      () => approved(behindGate, decisionRecord(decided(behindGate, { gate: 'g-other' }))),
+    ],
+    ['warrant.gate-unsatisfied', 'an approval of another plan', () => approved(behindGate, decisionRecord(decided(plain)))],
+    [
+      'warrant.gate-unsatisfied',
+      'an approval that had expired',
+      () => approved(behindGate, decisionRecord(decided(behindGate, { expiresAt: times.decided }))),
+    ],
+    ['warrant.gate-unsatisfied', 'a decision that is no envelope', () => approved(behindGate, decisionRecord({ verdict: 'approve' }))],
+    ['warrant.gate-unsatisfied', 'something else than a decision', () => approved(behindGate, failureRecord(planAddress))],
+    ['warrant.gate-unsatisfied', 'silence where silence holds', () => approved(hold, defaultOf(hold))],
+    ['warrant.gate-unsatisfied', 'silence that spares only the harmless', () => approved(harmless, defaultOf(harmless))],
+    ['warrant.gate-unsatisfied', 'a gate that was only opened', () => approved(silent, defaultOf(silent, { event: 'opened' }))],
+    ['warrant.gate-unsatisfied', 'the default of another gate', () => approved(silent, defaultOf(silent, { gate: 'g-other' }))],
+    ['warrant.gate-unsatisfied', 'the default of another plan', () => approved(silent, defaultOf(plain))],
+    [
+      'warrant.gate-unsatisfied',
+      'a default that nobody was told of',
+      () => approved(silent, defaultOf(silent, { acknowledgedBy: undefined })),
+    ],
+    [
+      'warrant.gate-unsatisfied',
+      'a default before the deadline can have passed',
+      () => approved(silent, defaultOf(silent, {}, keys.judge, '2026-03-01T12:14:57.000Z')),
+    ],
+    ['warrant.gate-unsatisfied', 'a default no judge recorded', () => approved(silent, defaultOf(silent, {}, keys.stranger))],
+    ['warrant.gate-unsatisfied', 'a revert for no reason', () => revertOf(plain, undefined)],
+    ['warrant.gate-unsatisfied', 'a revert by an approval', () => revertOf(plain, decisionRecord(decided(plain)))],
+    [
+      'warrant.gate-unsatisfied',
+      'a revert by a rollback the judge refused',
+      () => revertOf(plain, decisionRecord(rollback(plain), unaccepted)),
+    ],
+    ['warrant.gate-unsatisfied', 'a revert by the owner', () => revertOf(plain, decisionRecord(rollback(plain, { by: 'dan' })))],
+    [
+      'warrant.gate-unsatisfied',
+      'a revert by somebody whom the verdict bars',
+      () => revertOf(plain, decisionRecord(rollback(plain)), { barred: ['ada'] }),
+    ],
+    [
+      'warrant.gate-unsatisfied',
+      'a revert by a rollback of another run',
+      () => revertOf(plain, decisionRecord(rollback(plain, { run: 'run-0' }))),
+    ],
+    [
+      'warrant.gate-unsatisfied',
+      'a revert by a rollback signed before the plan',
+      () => revertOf(plain, decisionRecord(rollback(plain, { round: 1 }))),
+    ],
+    [
+      'warrant.gate-unsatisfied',
+      'a revert by a step that did not fail',
+      () => revertOf(plain, failureRecord(planAddress, { failure: undefined } as never)),
+    ],
+    ['warrant.gate-unsatisfied', 'a revert by the failure of another plan', () => revertOf(plain, failureRecord(hashOf('other')))],
+    [
+      'warrant.gate-unsatisfied',
+      'a revert by the failure of a revert',
+      () => revertOf(plain, failureRecord(planAddress, { direction: 'revert' })),
+    ],
+    [
+      'warrant.gate-unsatisfied',
+      'a revert by the failure of a step the plan has not',
+      () => revertOf(plain, failureRecord(planAddress, { step: 's9' })),
+    ],
+    [
+      'warrant.gate-unsatisfied',
+      'a revert by the failure of another run',
+      () => revertOf(plain, failureRecord(planAddress, {}, keys.worker, { run: 'run-0' })),
+    ],
+    [
+      'warrant.gate-unsatisfied',
+      'a revert by a failure that the wrong worker signed',
+      () => revertOf(plain, { ...failureRecord(planAddress), by: keys.vault.id } as AnyRecord),
+    ],
+    ['warrant.spent', 'somebody else has spent it', () => ask(plain, { spent: { by: 'them', asker: 'me' } })],
+  ];
+  it.each(rows)('%s: %s', (code, _what, check) => {
+    expect(check()).toBe(code);
+  });
+
+  it('has a row for every code of a warrant but the one whose plan is not there to be judged', () => {
+    const codes = Object.keys(registry).filter((code) => code.startsWith('warrant.') && code !== 'warrant.plan-missing');
+    expect(new Set(rows.map(([code]) => code))).toEqual(new Set(codes));
+  });
+
+  it('and says in words what was wrong', () => {
+    const answer = checkWarrant(question(behindGate, { authorities: [decisionRecord(decided(behindGate, { by: 'dan' }))] }));
+    expect(answer).toEqual({
+      ok: false,
+      code: 'warrant.gate-unsatisfied',
+      words: '0 of 1 approvals at g-outage: dan reported this or owns the credential',
+    });
+  });
+});
+
+it('a decision recorded by a judge but never signed by a person opens nothing', () => {
+  const forged = signerFrom(keys.judge).sign(PayloadType.DECISION, JSON.parse(atob(decided(behindGate).payload)));
+  expect(approved(behindGate, decisionRecord(forged))).toBe('warrant.gate-unsatisfied');
+});
