@@ -9,9 +9,12 @@ export function createRule(deps: JudgeDeps) {
   return async function rule(input: RuleInput): Promise<DecisionRuling> {
     return await guarded(async () => {
       const plan = input.plan ? (await deps.records.read(input.plan, 'plan')).body : undefined;
+      const verdict = plan ? (await deps.records.read(plan.verdict, 'verdict')).body : undefined;
       const { record: _none, ...ruling } = ruleOnDecision({
         input,
         ...(plan ? { plan } : {}),
+        ...(verdict ? { barred: verdict.barred } : {}),
+        now: deps.clock().toISOString(),
         engine: deps.engine,
         trust: deps.trust(),
         people: deps.people(),

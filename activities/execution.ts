@@ -139,9 +139,12 @@ class Course {
     const authorities = await Promise.all(
       decisions.map(async (hash) => openRecord(await deps.records.envelope(hash), { trust: deps.trust(), engine: deps.engine, hash })),
     );
+    // Who may not roll back stands in the verdict, since a plan without gates bars nobody.
+    const barred = revert ? (await deps.records.read(plan.verdict, 'verdict')).body.barred : undefined;
     const checked = checkWarrant({
       warrant,
       ...(revert ? { revert } : {}),
+      ...(barred ? { barred } : {}),
       plan: planRecord,
       snapshot,
       authorities,
