@@ -1,0 +1,95 @@
+import { z } from 'zod';
+import { fault } from '../../domain/errors.ts';
+import { unknown } from '../../domain/observation.ts';
+import type { AccountConfig, Connection, Look, Looked } from '../contract.ts';
+import { checkVault } from './check.ts';
+import { openVault, type Vault } from './client.ts';
+import { distributeSecret } from './distribute-secret.ts';
+import { silence } from './quiet.ts';
+import { stageSecret } from './stage-secret.ts';
+import { watchReaders } from './watch-readers.ts';
+
+/** What actions stand on: sessions with the server, and the audit log's file where the account names one. */
+export interface Bench {
+  readonly open: () => Vault;
+  readonly auditLog: string | undefined;
+  readonly namespace: string | undefined;
+}
+
+/** What an account's `settings` may say to this provider. Further keys are other readers' (`timing`). */
+const settingsSchema = z.object({
+  address: z.url({ protocol: /^https?$/ }).exactOptional(),
+  namespace: z.string().min(1).exactOptional(),
+  timeoutMs: z.number().int().positive().default(10_000),
+  /** The file the audit device writes, as this worker can read it. */
+  auditLog: z.string().min(1).exactOptional(),
+  /** Mounts of KV version 2 and paths in them that `check` is to look at. */
+  mounts: z.array(z.string().min(1)).default([]),
+  paths: z.array(z.string().min(1)).default([]),
+});
+export type VaultSettings = z.output<typeof settingsSchema>;
+
+/**
+ * Connects with one server. The account's credentials are `token` and `address` (the address may stand in the settings instead). Sends nothing.
+ * Throws `provider.invalid` where settings or credentials are not what they must be.
+ */
+export async function connect(config: AccountConfig): Promise<Connection> {
+  const silenced = silence();
+  if (silenced.length > 0) process.stderr.write(`DEBUG: ${silenced.join(', ')} switched off, as they print secrets\n`);
+  const settings = settingsSchema.safeParse(config.settings);
+  if (!settings.success) {
+    const issue = settings.error.issues[0];
+    throw fault('provider.invalid', { account: config.account, setting: issue?.path.join('.') ?? '', because: issue?.message ?? '' });
+  }
+  const token = config.credentials.token;
+  const address = config.credentials.address?.reveal() ?? settings.data.address;
+  if (token === undefined) throw fault('provider.invalid', { account: config.account, because: 'its credentials hold no token' });
+  if (address === undefined || !URL.canParse(address)) {
+    throw fault('provider.invalid', { account: config.account, because: 'neither credentials nor settings hold an address' });
+  }
+  const { namespace, timeoutMs, auditLog } = settings.data;
+  const open = openVault({ address, token, timeoutMs, ...(namespace === undefined ? {} : { namespace }) });
+  const bench: Bench = { open, auditLog, namespace };
+  return {
+    provider: 'vault',
+    account: config.account,
+    check: () => checkVault(open(), settings.data),
+    look: (look) => lookAt(open(), config.account, look),
+    actions: {
+      'stage-secret': stageSecret(bench),
+      'distribute-secret': distributeSecret(bench),
+      'watch-readers': watchReaders(bench),
+    },
+    close: async () => undefined,
+  };
+}
+
+/** No kind of credential is this provider's yet, so every answer is that it is not known; the server's clock is all that is asked for. */
+async function lookAt(vault: Vault, account: string, look: Look): Promise<Looked> {
+  const { time } = await vault.health();
+  const because = `vault has no actions on ${look.credential.kind} yet`;
+  const open = unknown(time, 'engine', because);
+  return {
+    finding: {
+      provider: 'vault',
+      account,
+      providerTime: time,
+      ours: open,
+      canary: false,
+      live: open,
+      possession: open,
+      privilege: 'unknown',
+      graph: { nodes: [], edges: [] },
+      descendants: [],
+      misuse: open,
+      sessions: { maxLifeSeconds: 0 },
+      logs: [],
+      secretsRead: [],
+      seen: [],
+      swept: open,
+      requestIds: vault.requestIds,
+    },
+    befores: {},
+    evidence: {},
+  };
+}
