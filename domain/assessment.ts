@@ -85,6 +85,8 @@ export interface Assessment {
   readonly sightings: number;
   readonly proof: Proof;
   readonly reporters: readonly string[];
+  /** Nobody who reported it signed: the reporters are unknown, and the quorum rises by one. */
+  readonly unsigned?: boolean;
   readonly exposure: Exposure;
   readonly exposedSince?: string;
   readonly finding: ProviderFinding;

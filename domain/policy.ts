@@ -32,4 +32,11 @@ export interface Verdict {
   readonly protected: readonly string[];
   /** How long the plan stays valid, in milliseconds. */
   readonly planValidMs: number;
+  /** The terms under which accounts are used, as they were then: with them in the record a plan can be made again from records alone. */
+  readonly accounts?: readonly {
+    readonly provider: string;
+    readonly account: string;
+    readonly mode: 'observe' | 'propose' | 'act';
+    readonly settings?: Readonly<Record<string, unknown>>;
+  }[];
 }

@@ -1,0 +1,193 @@
+import { type Draft, Gate, listed, type View, type Wanted } from './draft.ts';
+import { type Member, Standing, stampOf } from './facts.ts';
+import type { Principal } from './kinds/kind.ts';
+
+/** So many credentials at once, or so deep a chain, is more than an engine should turn off unasked. */
+export const widest = 200;
+export const deepest = 8;
+
+/** What of a containment concerns one principal. */
+interface Group {
+  readonly principal: Principal;
+  readonly members: Member[];
+}
+
+/**
+ * Plans what turns off or stops every credential of the incident that can still do harm: all classes of a principal in one burst, side by side, and the cut-off
+ * after the disables, as a session may be minted until they are in effect. `root: false` leaves the leaked credential itself and its principal's deny out: where a person
+ * is asked first its turn comes after its consumers have moved.
+ */
+export function contain(view: View, draft: Draft, options: { readonly root: boolean } = { root: true }): Wanted[] {
+  const { reach, knowledge, principal: leaked } = view;
+  const { done } = reach;
+  const wanted: Wanted[] = [];
+  const groups = new Map<string, Group>();
+  const group = (principal: Principal): Group => {
+    const there = groups.get(principal.id);
+    if (there) return there;
+    const made: Group = { principal, members: [] };
+    groups.set(principal.id, made);
+    return made;
+  };
+  group(leaked);
+  const beyond: Member[] = [];
+  for (const member of reach.members) {
+    if (!options.root && member.origin === 'leaked') continue;
+    const { principal } = member;
+    if (
+      principal &&
+      principal.account === view.account &&
+      (knowledge.standsAlone(member.credential) || knowledge.stoppedBy(member.credential).length > 0)
+    ) {
+      group(principal).members.push(member);
+    } else if (member.standing === Standing.STANDS || member.standing === Standing.UNKNOWN) beyond.push(member);
+  }
+
+  let width = 0;
+  for (const { principal, members } of groups.values()) {
+    const own = principal.id === leaked.id;
+    const disables: Wanted[] = [];
+    let restamp = false;
+    for (const member of members) {
+      const { standing } = member;
+      if (knowledge.standsAlone(member.credential)) {
+        if (standing !== Standing.STANDS && standing !== Standing.UNKNOWN && standing !== Standing.STOPPED) continue;
+        const wide = ++width > widest || member.depth > deepest;
+        if (wide) askWidth(view, draft);
+        if (member.origin === 'doubtful') askDoubt(view, draft, member);
+        disables.push(
+          draft.want({
+            provider: knowledge.provider,
+            account: principal.account,
+            lever: knowledge.disable(member.credential, principal),
+            impact: member.origin === 'leaked' && view.consumers.length > 0 ? 'outage' : member.origin === 'doubtful' ? 'possible' : 'none',
+            affects: member.origin === 'leaked' ? view.consumers.map((each) => each.id) : [],
+            // Seen live again after it was turned off: somebody undid it, and it is turned off once more.
+            again: standing === Standing.STANDS,
+            ...(member.origin === 'doubtful' ? { gate: `g-doubt-${draft.view.round}` } : wide && !view.asking ? { gate: Gate.WIDTH } : {}),
+          }),
+        );
+        continue;
+      }
+      if (standing === Standing.STANDS || standing === Standing.UNKNOWN) restamp = true;
+      // What a sweep has newly found may have siblings that no log shows yet. Under the deny nobody else is hurt by a later stamp.
+      if (member.fresh && standing === Standing.STOPPED && done.active(knowledge.provider, knowledge.deny(principal))) restamp = true;
+    }
+    wanted.push(...disables);
+    const planned = disables.some((each) => each.state === 'planned');
+
+    const deny = own
+      ? options.root && wantsDeny(view)
+      : members.some((each) => each.madePrincipal && (each.standing === Standing.STANDS || each.standing === Standing.UNKNOWN));
+    if (deny) {
+      wanted.push(
+        draft.want({
+          provider: knowledge.provider,
+          account: principal.account,
+          lever: knowledge.deny(principal),
+          impact: own && view.consumers.length > 0 ? 'outage' : 'none',
+          affects: own ? view.consumers.map((each) => each.id) : [],
+        }),
+      );
+    }
+
+    const cutOff = knowledge.cutOff(principal);
+    const stamped = done.active(knowledge.provider, cutOff);
+    const ever = done.steps.some(
+      (each) => each.state === 'done' && each.step.action === `${knowledge.provider}/${cutOff.action}` && each.step.hold === cutOff.hold,
+    );
+    const first = own && options.root && !ever && alive(view.reach.root.standing);
+    const late = stamped === undefined || members.some((each) => issuedAfter(each, stampOf(stamped, knowledge)));
+    if (planned || first || (restamp && (late || view.reach.members.some((each) => each.fresh)))) {
+      wanted.push(
+        draft.want({
+          provider: knowledge.provider,
+          account: principal.account,
+          lever: cutOff,
+          params: {
+            after: disables
+              .flatMap((each) => (each.state === 'planned' || each.state === 'done' ? [each.id] : []))
+              .concat(earlierDisables(view, principal)),
+          },
+          // A disable at a gate that a person may never open must not keep the cut-off from coming.
+          after: disables.filter((each) => each.state === 'planned' && !gated(draft, each)),
+          impact:
+            own && done.active(knowledge.provider, knowledge.deny(principal)) === undefined && !deny
+              ? 'possible'
+              : own
+                ? 'none'
+                : 'possible',
+          affects: own ? view.consumers.map((each) => each.id) : [],
+          again: true,
+        }),
+      );
+    }
+  }
+
+  for (const member of beyond) {
+    const until = member.credential.expiresAt ? ` It expires by itself at ${member.credential.expiresAt}.` : '';
+    wanted.push(
+      draft.wantManual({
+        action: 'contain',
+        target: { credential: member.id },
+        subject: member.id,
+        title: `By hand: stop ${member.title}`,
+        byHand: `Stop ${member.id}${member.principal ? ` (acts as ${member.principal.id})` : ''} at its system and see it refused: nothing that can be done to ${leaked.name} stops it.${until}`,
+        question: `Has ${member.title}, which the leaked credential made, been stopped by hand and seen refused? No control on ${leaked.name} reaches it.${until}`,
+        phase: 'contain',
+        impact: 'possible',
+      }),
+    );
+  }
+  for (const circle of reach.circles)
+    draft.note(`${listed([...circle])} mint each other in a circle and are contained together, none waiting for another.`);
+  return wanted;
+}
+
+/**
+ * The deny is for as long as the leaked credential may still be used. It stays once it is on, is not put on again after it was lifted or where consumers have a new credential
+ * of the same principal, and is of no use where the leaked one was dead before anybody looked, or went last because people were asked.
+ */
+function wantsDeny({ reach, knowledge, principal }: View): boolean {
+  const { done, root } = reach;
+  const deny = knowledge.deny(principal);
+  if ([deny, knowledge.liftDeny(principal), knowledge.mint(principal)].some((lever) => done.active(knowledge.provider, lever)))
+    return false;
+  return alive(root.standing) && (root.standing !== Standing.OFF || done.failures(knowledge.provider, deny) > 0);
+}
+
+const alive = (standing: Standing): boolean => standing !== Standing.DEAD && standing !== Standing.EXPIRED;
+
+function issuedAfter(member: Member, stamp: number | undefined): boolean {
+  if (member.standing !== Standing.STANDS && member.standing !== Standing.UNKNOWN) return false;
+  return stamp === undefined || !member.credential.issuedAt || Date.parse(member.credential.issuedAt) >= stamp;
+}
+
+const gated = (draft: Draft, wanted: Wanted): boolean =>
+  !draft.view.asking && wanted.state === 'planned' && draft.steps.find((each) => each.id === wanted.id)?.gate !== undefined;
+
+function earlierDisables({ reach, knowledge }: View, principal: Principal): string[] {
+  return reach.members.flatMap((member) => {
+    if (member.principal?.id !== principal.id || !knowledge.standsAlone(member.credential)) return [];
+    const step = reach.done.active(knowledge.provider, knowledge.disable(member.credential, principal));
+    return step ? [step.step.id] : [];
+  });
+}
+
+function askWidth(view: View, draft: Draft): void {
+  draft.ask(
+    Gate.WIDTH,
+    'protected',
+    `The leak reaches more than ${widest} credentials, or further than ${deepest} mints from the leaked one. Shall the engine turn off these too?`,
+    { ...view.verdict.gates.outage, onSilence: 'hold' },
+  );
+}
+
+function askDoubt(view: View, draft: Draft, member: Member): void {
+  draft.ask(
+    `g-doubt-${view.round}`,
+    'outage',
+    `${member.title} belongs to ${view.principal.name} too, and nobody can say whether the holder of the leak made it. Turning it off stops whoever uses it. Shall it be turned off?`,
+    { ...view.verdict.gates.outage, onSilence: 'hold' },
+  );
+}

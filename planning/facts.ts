@@ -1,0 +1,437 @@
+import type { Assessment, Consumer, Exposure, InventoryFinding, ProviderFinding, Store } from '../domain/assessment.ts';
+import type { Hash } from '../domain/canonical.ts';
+import { type CredentialNode, type GraphNode, nodeId, type Residual, titleOf } from '../domain/credential.ts';
+import type { Observation } from '../domain/observation.ts';
+import { type DoneStep, type Plan, stepKey, type Target } from '../domain/plan.ts';
+import { Proof, type ReportRecord } from '../domain/report.ts';
+import { Extent } from '../domain/states.ts';
+import { condense, type GraphIndex, indexGraph, reach } from './graph.ts';
+import { kinds } from './kinds/index.ts';
+import type { KindKnowledge, Lever, Principal } from './kinds/kind.ts';
+
+/**
+ * Whether a credential of the incident can still do harm. `dead` and `expired` as seen; `off`: a step of ours, or a person's attested one, turned it off and nobody has
+ * seen it live since; `stopped`: it lives, and a control on its principal that is in effect stops it; `unknown` is neither.
+ */
+export const Standing = {
+  DEAD: 'dead',
+  EXPIRED: 'expired',
+  OFF: 'off',
+  STOPPED: 'stopped',
+  STANDS: 'stands',
+  UNKNOWN: 'unknown',
+} as const;
+export type Standing = (typeof Standing)[keyof typeof Standing];
+
+/** One credential that the leak reaches: the leaked one, what it made, and what may have been made with it. */
+export interface Member {
+  readonly id: string;
+  readonly title: string;
+  readonly credential: CredentialNode;
+  readonly principal: Principal | undefined;
+  /** Mints away from the leaked one, which is 0. */
+  readonly depth: number;
+  /** `leaked`; `derived`: a log shows that the leak made it; `suspected`: made while the leak was open; `doubtful`: nobody can say whose it is. */
+  readonly origin: 'leaked' | 'derived' | 'suspected' | 'doubtful';
+  readonly standing: Standing;
+  readonly fresh: boolean;
+  /** True for a principal that the leak itself made: nobody else acts as it. */
+  readonly madePrincipal: boolean;
+}
+
+/** The part of the graph that belongs to the incident, children before parents, and what has been done about it. */
+export interface Reach {
+  readonly knowledge: KindKnowledge | undefined;
+  readonly index: GraphIndex;
+  readonly root: Member;
+  readonly members: readonly Member[];
+  /** Members that mint each other in a circle, each circle once. */
+  readonly circles: readonly (readonly string[])[];
+  /** Credential nodes of our own making. */
+  readonly ours: ReadonlySet<string>;
+  readonly done: Done;
+}
+
+/** What earlier rounds have left, looked up by action and target. */
+export interface Done {
+  readonly steps: readonly DoneStep[];
+  /** The last step on that lever that is done and has not been taken back or lifted since. */
+  active(provider: string, lever: Pick<Lever, 'action' | 'target'>): DoneStep | undefined;
+  /** How often a step on that lever has failed. */
+  failures(provider: string, lever: Pick<Lever, 'action' | 'target'>): number;
+  /** Who refused it, if somebody did. */
+  refusedBy(provider: string, lever: Pick<Lever, 'action' | 'target'>): string | undefined;
+}
+
+/** Which action takes off what another put on. */
+const liftedBy: Readonly<Record<string, string>> = { 'deny-principal': 'lift-deny', 'cut-off-sessions': 'lift-cut-off' };
+
+/** Indexes the done steps. */
+export function indexDone(steps: readonly DoneStep[]): Done {
+  const byKey = new Map<string, { readonly at: number; readonly step: DoneStep }[]>();
+  steps.forEach((step, at) => {
+    const key = stepKey(step.step.action, step.step.target);
+    const list = byKey.get(key);
+    if (list) list.push({ at, step });
+    else byKey.set(key, [{ at, step }]);
+  });
+  const all = (provider: string, { action, target }: Pick<Lever, 'action' | 'target'>) =>
+    byKey.get(stepKey(`${provider}/${action}`, target)) ?? [];
+  return {
+    steps,
+    active(provider, lever) {
+      const last = all(provider, lever).findLast(({ step }) => step.state === 'done');
+      if (!last) return undefined;
+      const lift = liftedBy[lever.action];
+      const lifted = lift
+        ? all(provider, { action: lift, target: lever.target }).some(({ at, step }) => at > last.at && step.state === 'done')
+        : false;
+      return lifted ? undefined : last.step;
+    },
+    failures: (provider, lever) => all(provider, lever).filter(({ step }) => step.state === 'failed').length,
+    refusedBy: (provider, lever) => all(provider, lever).findLast(({ step }) => step.refusedBy !== undefined)?.step.refusedBy,
+  };
+}
+
+/** Works out which credentials belong to the incident and where each stands. Linear in the graph. */
+export function reachOf(
+  assessment: Pick<Assessment, 'credential' | 'finding' | 'exposedSince' | 'fresh'>,
+  steps: readonly DoneStep[],
+): Reach {
+  const { finding } = assessment;
+  const knowledge = kinds[finding.provider];
+  const index = indexGraph(finding.graph);
+  const done = indexDone(steps);
+  const rootId = nodeId(assessment.credential);
+  const rootNode = index.nodes.get(rootId)?.credential;
+  const root: CredentialNode = {
+    ...(rootNode ?? assessment.credential),
+    kind: assessment.credential.kind,
+    locator: assessment.credential.locator,
+    live: finding.live,
+    ...(rootNode?.principal || !finding.principal ? {} : { principal: finding.principal }),
+  };
+  const made = steps.flatMap((each) => (each.made ? [each.made] : []));
+  const ours = new Set<string>();
+  if (knowledge && made.length > 0) {
+    for (const node of finding.graph.nodes) {
+      const { credential } = node;
+      if (credential && made.some((each) => knowledge.madeBy(credential, each))) ours.add(node.id);
+    }
+  }
+
+  const rootPrincipal = knowledge?.principal(root.principal ?? finding.principal, finding.account);
+  const next = (id: string): readonly string[] => {
+    const children = index.out(id, 'derives');
+    return index.nodes.get(id)?.type === 'principal' ? [...children, ...index.into(id, 'acts-as')] : children;
+  };
+  const derived = new Map(reach([rootId], next));
+  for (const id of finding.descendants)
+    if (!derived.has(id)) for (const [to, depth] of reach([id], next)) if (!derived.has(to)) derived.set(to, depth + 1);
+  const suspects = knowledge
+    ? suspectsOf({ assessment, knowledge, rootId, root, rootPrincipal, derived, ours, index })
+    : new Map<string, 'suspected' | 'doubtful'>();
+  const origins = new Map<string, Member['origin']>();
+  const depths = new Map<string, number>();
+  for (const [id, depth] of derived) {
+    depths.set(id, depth);
+    origins.set(id, id === rootId ? 'leaked' : 'derived');
+  }
+  for (const [suspect, origin] of suspects) {
+    for (const [id, depth] of reach([suspect], next)) {
+      if (origins.has(id)) continue;
+      origins.set(id, origin);
+      depths.set(id, depth + 1);
+    }
+  }
+  for (const id of ours) origins.delete(id);
+  origins.set(rootId, 'leaked');
+
+  const fresh = new Set(assessment.fresh);
+  const controls = new Map<string, DoneStep | undefined>();
+  const memberOf = (id: string, credential: CredentialNode, title: string): Member => {
+    const principal = principalOf(id, credential, index, knowledge, finding.account) ?? (id === rootId ? rootPrincipal : undefined);
+    const principalNode = principal && index.nodes.has(principal.id) ? principal.id : undefined;
+    return {
+      id,
+      title,
+      credential,
+      principal,
+      depth: depths.get(id) ?? 0,
+      origin: origins.get(id) ?? 'derived',
+      standing: standingOf(id, credential, principal, { knowledge, done, controls, finding }),
+      fresh: fresh.has(id),
+      madePrincipal: principalNode !== undefined && derived.has(principalNode) && principal?.id !== rootPrincipal?.id,
+    };
+  };
+  const rootMember = memberOf(rootId, root, titleOf(root));
+  const members: Member[] = [];
+  const circles: (readonly string[])[] = [];
+  for (const component of condense([...origins.keys()], next)) {
+    if (component.length > 1) circles.push(component);
+    for (const id of component) {
+      if (id === rootId) {
+        members.push(rootMember);
+        continue;
+      }
+      const node: GraphNode | undefined = index.nodes.get(id);
+      if (node?.credential) members.push(memberOf(id, node.credential, titleOf(node.credential)));
+    }
+  }
+  return { knowledge, index, root: rootMember, members, circles, ours, done };
+}
+
+/** Keys of the same principal that nobody declared and that came after the leak began. One that came at an unknown time is doubtful: it may be anybody's. */
+function suspectsOf(on: {
+  assessment: Pick<Assessment, 'finding' | 'exposedSince'>;
+  knowledge: KindKnowledge;
+  rootId: string;
+  root: CredentialNode;
+  rootPrincipal: Principal | undefined;
+  derived: ReadonlyMap<string, number>;
+  ours: ReadonlySet<string>;
+  index: GraphIndex;
+}): ReadonlyMap<string, 'suspected' | 'doubtful'> {
+  const { assessment, knowledge, rootPrincipal } = on;
+  const suspects = new Map<string, 'suspected' | 'doubtful'>();
+  if (!rootPrincipal) return suspects;
+  const inUse = new Set(assessment.finding.seen.map((each) => each.credential));
+  const since = assessment.exposedSince ? Date.parse(assessment.exposedSince) : undefined;
+  const rootIssued = on.root.issuedAt ? Date.parse(on.root.issuedAt) : undefined;
+  for (const node of assessment.finding.graph.nodes) {
+    const { credential } = node;
+    if (!credential || node.id === on.rootId || on.derived.has(node.id) || on.ours.has(node.id) || !knowledge.standsAlone(credential))
+      continue;
+    if (principalOf(node.id, credential, on.index, knowledge, assessment.finding.account)?.id !== rootPrincipal.id) continue;
+    const issued = credential.issuedAt ? Date.parse(credential.issuedAt) : undefined;
+    if (issued !== undefined && since !== undefined) {
+      if (issued >= since) suspects.set(node.id, inUse.has(node.id) ? 'doubtful' : 'suspected');
+      continue;
+    }
+    // Nothing can have been made with the leaked key before it was there itself.
+    if (issued !== undefined && rootIssued !== undefined && issued < rootIssued) continue;
+    if (credential.live.state !== 'no' && !inUse.has(node.id)) suspects.set(node.id, 'doubtful');
+  }
+  return suspects;
+}
+
+function principalOf(
+  id: string,
+  credential: CredentialNode,
+  index: GraphIndex,
+  knowledge: KindKnowledge | undefined,
+  account: string,
+): Principal | undefined {
+  if (!knowledge) return undefined;
+  return knowledge.principal(credential.principal ?? index.out(id, 'acts-as')[0], account);
+}
+
+function standingOf(
+  id: string,
+  credential: CredentialNode,
+  principal: Principal | undefined,
+  on: {
+    readonly knowledge: KindKnowledge | undefined;
+    readonly done: Done;
+    readonly controls: Map<string, DoneStep | undefined>;
+    readonly finding: ProviderFinding;
+  },
+): Standing {
+  const { knowledge, done, finding } = on;
+  const { live } = credential;
+  const seenSince = (step: DoneStep, sources: readonly Observation['source'][]) =>
+    live.state === 'yes' &&
+    sources.includes(live.source) &&
+    step.effectiveAt !== undefined &&
+    Date.parse(live.at) > Date.parse(step.effectiveAt);
+  const attested = done.steps.findLast(
+    (each) => each.state === 'done' && each.step.provider === 'manual' && each.step.target.credential === id,
+  );
+  if (attested && !seenSince(attested, ['probe', 'administrator', 'log'])) return Standing.OFF;
+  // What we turned off is told apart from what was found dead: it is there, and ours to delete or to turn on again.
+  if (knowledge && principal && knowledge.standsAlone(credential)) {
+    for (const lever of [knowledge.remove(credential, principal), knowledge.disable(credential, principal)]) {
+      const step = done.active(knowledge.provider, lever);
+      if (step && !seenSince(step, ['probe', 'administrator'])) return Standing.OFF;
+    }
+  }
+  if (live.state === 'no') return Standing.DEAD;
+  if (credential.expiresAt && Date.parse(credential.expiresAt) <= Date.parse(finding.providerTime)) return Standing.EXPIRED;
+  if (knowledge && principal) {
+    for (const action of knowledge.stoppedBy(credential)) {
+      const lever = action === 'deny-principal' ? knowledge.deny(principal) : knowledge.cutOff(principal);
+      const key = `${action}\n${principal.id}`;
+      if (!on.controls.has(key)) on.controls.set(key, done.active(knowledge.provider, lever));
+      const step = on.controls.get(key);
+      // An administrator's look-up says that it exists, which a control on its principal does not change; only its own use would.
+      if (!step || seenSince(step, ['probe'])) continue;
+      if (action !== 'cut-off-sessions') return Standing.STOPPED;
+      const stamp = stampOf(step, knowledge);
+      if (stamp !== undefined && credential.issuedAt && Date.parse(credential.issuedAt) < stamp) return Standing.STOPPED;
+    }
+  }
+  return live.state === 'yes' ? Standing.STANDS : Standing.UNKNOWN;
+}
+
+/** The moment before which a cut-off refuses what was issued, in milliseconds. The earlier of what its residual and its clock say. */
+export function stampOf(step: DoneStep, knowledge: Pick<KindKnowledge, 'longestChild'>): number | undefined {
+  const told = step.residual?.until ? Date.parse(step.residual.until) - knowledge.longestChild * 1000 : undefined;
+  const effective = step.effectiveAt ? Date.parse(step.effectiveAt) : undefined;
+  if (told === undefined) return effective;
+  return effective === undefined ? told : Math.min(told, effective);
+}
+
+const harmless: readonly Standing[] = [Standing.DEAD, Standing.EXPIRED, Standing.OFF, Standing.STOPPED];
+
+/** True where it can do no more harm. */
+export const isHarmless = (standing: Standing): boolean => harmless.includes(standing);
+
+/**
+ * How far the incident is contained. `yes` only if every credential it reaches is dead, expired, turned off, or stopped by a control in effect, and a sweep that counts has found no
+ * other; `unknown` where that cannot be said. What is foreign or handled by hand is contained by nothing but an attested step.
+ */
+export function containedExtent(assessment: Assessment, done: readonly DoneStep[]): Extent {
+  const { members } = reachOf(assessment, done);
+  const stands = members.some((member) => member.standing === Standing.STANDS);
+  const safe = members.some((member) => isHarmless(member.standing));
+  if (stands) return safe ? Extent.PARTIAL : Extent.NO;
+  if (members.some((member) => member.standing === Standing.UNKNOWN)) return Extent.UNKNOWN;
+  switch (sweptOf(assessment, done)) {
+    case 'yes':
+      return Extent.YES;
+    case 'no':
+      return Extent.PARTIAL;
+    default:
+      return Extent.UNKNOWN;
+  }
+}
+
+/** Whether the sweep counts. Where no provider can sweep, a person's attested one does. */
+export function sweptOf(assessment: Pick<Assessment, 'swept' | 'finding'>, done: readonly DoneStep[]): Observation['state'] {
+  if (kinds[assessment.finding.provider]) return assessment.swept.state;
+  return done.some((each) => each.state === 'done' && each.step.action === 'manual/sweep') ? 'yes' : assessment.swept.state;
+}
+
+/**
+ * How far the credential is replaced. `yes`: every store has the new one, every consumer was seen on it, and the old one is dead or off; or a person attested
+ * that it was replaced by hand. `no` before anything was made.
+ */
+export function rotatedExtent(assessment: Assessment, steps: readonly DoneStep[], inventory: InventoryFinding): Extent {
+  const finished = steps.filter((each) => each.state === 'done');
+  const was = (name: string) => finished.filter((each) => each.step.action.endsWith(`/${name}`));
+  const attested = finished.some((each) => each.step.action === 'manual/replace');
+  const mint = was('mint-key').at(-1);
+  if (!mint && !attested) return Extent.NO;
+  const { root } = reachOf(assessment, steps);
+  const oldGone = root.standing === Standing.DEAD || root.standing === Standing.OFF || root.standing === Standing.EXPIRED;
+  if (!mint) return oldGone ? Extent.YES : Extent.PARTIAL;
+  const { stores, consumers } = concerning(inventory, root.principal, assessment.finding);
+  const attestedFor = new Set(was('deliver').map((each) => each.step.target.store));
+  const delivered = stores.every(
+    (store) => attestedFor.has(store.id) || was('distribute-secret').some((each) => onStore(each.step.target, store)),
+  );
+  const moved = consumers.every((consumer) => was('watch-new-use').some((each) => each.step.target.consumer === consumer.id));
+  return delivered && moved && oldGone ? Extent.YES : Extent.PARTIAL;
+}
+
+/**
+ * What of the inventory is about the principal: the stores that hold its credential, and their consumers. Where the principal is not known, nothing is, and it is the
+ * caller's to say that nobody knows.
+ */
+export function concerning(
+  inventory: InventoryFinding,
+  principal: Principal | undefined,
+  finding: Pick<ProviderFinding, 'provider' | 'account'>,
+): { readonly stores: readonly Store[]; readonly consumers: readonly Consumer[] } {
+  const knowledge = kinds[finding.provider];
+  const stores = inventory.stores.filter(
+    (store) => principal !== undefined && knowledge?.principal(store.principal, finding.account)?.id === principal.id,
+  );
+  const ids = new Set(stores.map((store) => store.id));
+  return { stores, consumers: inventory.consumers.filter((consumer) => ids.has(consumer.store)) };
+}
+
+const onStore = (target: Target, store: { readonly account: string; readonly path: string }): boolean =>
+  target.path === store.path && target.account === store.account;
+
+/** The earliest date among the residuals, ISO; undefined where none has one. */
+export function nextAt(residuals: readonly Residual[]): string | undefined {
+  let earliest: string | undefined;
+  for (const { until } of residuals) if (until && (!earliest || Date.parse(until) < Date.parse(earliest))) earliest = until;
+  return earliest;
+}
+
+/** Credential nodes that the rounds before did not know and that no step of ours made. */
+export function freshNodes(
+  finding: Pick<ProviderFinding, 'graph' | 'provider'>,
+  known: readonly string[],
+  made: readonly Readonly<Record<string, string>>[] = [],
+): string[] {
+  const before = new Set(known);
+  const knowledge = kinds[finding.provider];
+  return finding.graph.nodes
+    .filter(
+      ({ id, credential }) => credential && !before.has(id) && !(knowledge && made.some((each) => knowledge.madeBy(credential, each))),
+    )
+    .map((node) => node.id);
+}
+
+/** What {@link assessmentOf} merges. `previous` is the assessment of the round before: facts only rise. */
+export interface Merge {
+  readonly reports: readonly ReportRecord[];
+  readonly reportHashes: readonly Hash[];
+  readonly inventory: InventoryFinding;
+  readonly inventoryHash?: Hash;
+  readonly finding: ProviderFinding;
+  readonly swept: Observation;
+  readonly known: readonly string[];
+  readonly done?: readonly DoneStep[];
+  readonly depth?: Assessment['depth'];
+  readonly previous?: Assessment;
+}
+
+const weightOf: Readonly<Record<Proof, number>> = { claim: 0, 'person-signed': 1, 'issuer-signed': 2, possession: 3 };
+
+/** Merges what was reported, declared and seen into the assessment of a round. The proof is the best that any round had; a second probe is never made for it. */
+export function assessmentOf(merge: Merge): Assessment {
+  const { reports, finding, inventory, previous } = merge;
+  const proofs: Proof[] = [Proof.CLAIM, ...reports.map((each) => each.proof), ...(previous ? [previous.proof] : [])];
+  if (finding.possession.state === 'yes') proofs.push(Proof.POSSESSION);
+  const proof = proofs.reduce((best, each) => (weightOf[each] > weightOf[best] ? each : best));
+  // A place nobody knows may be public, and so is worse than one known to be internal.
+  const ranks: readonly Exposure[] = ['internal', 'unknown', 'public'];
+  const exposure =
+    previous && ranks.indexOf(previous.exposure) > ranks.indexOf(inventory.exposure) ? previous.exposure : inventory.exposure;
+  const since = [...reports.map((each) => each.report.origin.committedAt), previous?.exposedSince]
+    .filter((at): at is string => at !== undefined && !Number.isNaN(Date.parse(at)))
+    .sort((a, b) => Date.parse(a) - Date.parse(b))[0];
+  const reporters = new Set([
+    ...(previous?.reporters ?? []),
+    ...reports.flatMap((each) => [each.report.reporter, ...(each.signedBy ? [each.signedBy] : [])]),
+  ]);
+  const credential = reports[0]?.report.credential ?? previous?.credential;
+  if (!credential) throw new TypeError('an assessment needs a report');
+  return {
+    credential,
+    depth: merge.depth ?? (finding.swept.state === 'unknown' && merge.known.length === 0 && finding.logs.length === 0 ? 'minimal' : 'full'),
+    reports: merge.reportHashes,
+    ...(merge.inventoryHash ? { inventory: merge.inventoryHash } : {}),
+    sightings: merge.reportHashes.length,
+    proof,
+    reporters: [...reporters],
+    unsigned: reports.length > 0 && reports.every((each) => each.signedBy === undefined && each.proof !== Proof.ISSUER_SIGNED),
+    exposure,
+    ...(since ? { exposedSince: since } : {}),
+    finding,
+    fresh: freshNodes(finding, merge.known, merge.done?.flatMap((each) => (each.made ? [each.made] : [])) ?? []),
+    swept: merge.swept,
+  };
+}
+
+/** True where nothing lives, nothing is owed, and the sweep counts: with no residual left the incident may close. A canary is owed nothing. */
+export function isSettled(assessment: Assessment, done: readonly DoneStep[], plan: Pick<Plan, 'steps'>): boolean {
+  if (plan.steps.length > 0) return false;
+  if (assessment.finding.canary) return true;
+  if (assessment.finding.ours.state === 'no') return done.some((each) => each.state === 'done' && each.step.action === 'manual/tell-owner');
+  return sweptOf(assessment, done) === 'yes' && containedExtent(assessment, done) === Extent.YES;
+}

@@ -1,0 +1,60 @@
+import type { CredentialNode } from '../../domain/credential.ts';
+import type { KindKnowledge, Lever, Principal } from './kind.ts';
+
+const userArn = /^arn:aws[a-z-]*:iam::(\d{12}):user\/(?:.*\/)?([^/]+)$/;
+
+const onUser = (action: string, principal: Principal): Lever => ({
+  action,
+  target: { account: principal.account, user: principal.name },
+  subject: principal.name,
+  hold: principal.id,
+});
+
+const onKey = (action: string, credential: CredentialNode, principal: Principal): Lever => {
+  const accessKeyId = credential.locator.accessKeyId ?? '';
+  return { action, target: { account: principal.account, user: principal.name, accessKeyId }, subject: accessKeyId };
+};
+
+/**
+ * IAM users and their keys. Policies hit a whole user: AWS has no condition on an access key id, so only a key's status is about that key alone. Sessions of
+ * GetSessionToken and GetFederationToken have the user's permissions looked up anew at each call, and so a deny on the user stops them; sessions of roles the
+ * user assumed have the role's, and nothing on the user does (AWS IAM User Guide, "Disabling permissions for temporary security credentials").
+ */
+export const aws: KindKnowledge = {
+  provider: 'aws',
+  // GetFederationToken and GetSessionToken last 36 hours at most (AWS STS API reference).
+  longestChild: 129_600,
+  principal(text, account) {
+    if (!text) return undefined;
+    const arn = userArn.exec(text);
+    if (arn) return { id: text, account: arn[1] as string, name: arn[2] as string };
+    if (!/^[\w+=,.@-]{1,64}$/.test(text)) return undefined;
+    return { id: `arn:aws:iam::${account}:user/${text}`, account, name: text };
+  },
+  standsAlone: (credential) => credential.kind === 'aws.access-key',
+  madeBy: (credential, made) => made.accessKeyId !== undefined && made.accessKeyId === credential.locator.accessKeyId,
+  stoppedBy(credential) {
+    if (credential.kind === 'aws.access-key') return ['deny-principal'];
+    const via = credential.derivedVia;
+    // Whether credentials scoped down from a session carry its issue time or one of their own is not documented. A stamp later than their own covers both.
+    if (via === 'GetSessionToken' || via === 'GetFederationToken' || via === 'GetScopedCredentials')
+      return ['deny-principal', 'cut-off-sessions'];
+    return [];
+  },
+  disable: (credential, principal) => onKey('disable-key', credential, principal),
+  remove: (credential, principal) => onKey('delete-key', credential, principal),
+  deny: (principal) => onUser('deny-principal', principal),
+  liftDeny: (principal) => onUser('lift-deny', principal),
+  cutOff: (principal) => onUser('cut-off-sessions', principal),
+  liftCutOff: (principal) => onUser('lift-cut-off', principal),
+  mint: (principal) => {
+    const { action, target, subject } = onUser('mint-key', principal);
+    return { action, target, subject };
+  },
+  watchNewUse: (principal, consumer) => ({
+    action: 'watch-new-use',
+    target: { account: principal.account, user: principal.name, consumer },
+    subject: consumer,
+  }),
+  watchOldQuiet: (credential, principal) => onKey('watch-old-quiet', credential, principal),
+};
