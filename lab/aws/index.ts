@@ -33,7 +33,7 @@ export interface AwsSimulatorOptions {
   readonly authorizationPropagationMs?: number;
   /** Milliseconds until an event can be looked up; 5000 where absent. */
   readonly logLagMs?: number;
-  /** Regions that are enabled, the first one being that of global services. */
+  /** Regions that are enabled; us-east-1, where the global services log, has to be among them. */
   readonly regions?: readonly string[];
   /** The administrator's key pair at the first start; absent makes one. */
   readonly admin?: { readonly accessKeyId: string; readonly secretAccessKey: string };
@@ -123,6 +123,7 @@ function shut(server: Server): Promise<void> {
 export async function startAwsSimulator(options: AwsSimulatorOptions = {}): Promise<AwsSimulator> {
   const onFault = options.onFault ?? ((error: unknown) => console.error('the AWS simulator has a defect:', error));
   const regions = options.regions ?? defaultRegions;
+  if (!regions.includes('us-east-1')) throw new RangeError('us-east-1 has to be among the regions: the global services log there');
   const state = new State();
   const trail = new Trail(options.eventCapacity ?? 200_000);
   const ledger = new Ledger();

@@ -192,6 +192,8 @@ export function apiServer(world: World, onFault: (error: unknown) => void): Serv
         else send(reply);
       },
       (error: unknown) => {
+        // A client that went away in the middle of its request is no defect of ours, and nobody is left to answer.
+        if (message.errored !== null && message.errored === error) return;
         onFault(error);
         if (!response.headersSent && !message.socket.destroyed)
           send(writeRefusal({ service: 'iam', protocol: 'query' }, broken, requestId));

@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { LookupEventsCommand } from '@aws-sdk/client-cloudtrail';
 import {
   CreateAccessKeyCommand,
@@ -181,5 +182,22 @@ describe('what sessions may not do', () => {
     const fed = pair((await lab.sts.send(new GetFederationTokenCommand({ Name: 'console', Policy: everything }))).Credentials);
     await lab.ctl.makeConsoleSession(fed.accessKeyId);
     expect(await outcome(lab.as(fed).iam.send(new CreateUserCommand({ UserName: 'by-console' })))).toBe('ok');
+  });
+});
+
+describe('the server', () => {
+  it('takes a client that leaves in the middle of a request for no defect, and goes on', async () => {
+    const defects: unknown[] = [];
+    await using lab = await practice({ onFault: (error) => defects.push(error) });
+    const { hostname, port } = new URL(lab.endpoint);
+    await new Promise<void>((resolve) => {
+      const socket = connect(Number(port), hostname, () => {
+        socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf', () => socket.resetAndDestroy());
+      });
+      socket.on('close', () => resolve());
+      socket.on('error', () => {});
+    });
+    expect(await outcome(lab.sts.send(who))).toBe('ok');
+    expect(defects).toEqual([]);
   });
 });
