@@ -18,7 +18,7 @@ beforeAll(async () => {
   code = (await workflowCode()).code;
   environment = await TestWorkflowEnvironment.createLocal({
     server: {
-      executable: { type: 'existing-path', path: (await findServer('temporal')).path },
+      executable: { type: 'existing-path', path: findServer('temporal').path },
       extraArgs: ['TourniquetState', 'TourniquetKind', 'TourniquetContained', 'TourniquetStuck'].flatMap((name) => [
         '--search-attribute',
         `${name}=Keyword`,

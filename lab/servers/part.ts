@@ -1,0 +1,82 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fault } from '../../domain/errors.ts';
+import { practiceEnvironment } from '../environment.ts';
+
+/** A free port of the loopback address, as the kernel gives it. Somebody else may take it before it is used; starting again then gives another. */
+export async function freePort(): Promise<number> {
+  return await new Promise((done, failed) => {
+    const server = createServer();
+    server.once('error', failed);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => (address && typeof address === 'object' ? done(address.port) : failed(new Error('no port'))));
+    });
+  });
+}
+
+/** A program that was started, and how to end it. */
+export interface Part {
+  readonly name: string;
+  readonly pid: number;
+  readonly child: ChildProcess;
+  /** Resolves with the exit code (or the signal's name) when it ends. */
+  readonly ended: Promise<number | string>;
+  /** SIGTERM, then SIGKILL after `patienceMs`. */
+  stop(patienceMs?: number): Promise<void>;
+}
+
+/** Starts a program in the practice environment with its output in a log file. */
+export function startPart(
+  name: string,
+  command: string,
+  args: readonly string[],
+  options: { log: string; env?: Record<string, string>; cwd?: string },
+): Part {
+  mkdirSync(dirname(options.log), { recursive: true, mode: 0o700 });
+  const out = openSync(options.log, 'a', 0o600);
+  const child = spawn(command, [...args], {
+    stdio: ['ignore', out, out],
+    env: { ...practiceEnvironment(), TZ: 'UTC', ...options.env },
+    ...(options.cwd ? { cwd: options.cwd } : {}),
+    detached: true,
+  });
+  closeSync(out);
+  const ended = new Promise<number | string>((done) => {
+    child.once('exit', (code, signal) => done(code ?? signal ?? 'unknown'));
+    child.once('error', (error) => done(error.message));
+  });
+  if (child.pid === undefined) throw fault('stack.failed', { part: name, log: options.log });
+  return {
+    name,
+    pid: child.pid,
+    child,
+    ended,
+    async stop(patienceMs = 5000) {
+      child.kill('SIGTERM');
+      const done = await Promise.race([ended.then(() => true), sleep(patienceMs, false, { ref: false })]);
+      if (!done) {
+        child.kill('SIGKILL');
+        await ended;
+      }
+    },
+  };
+}
+
+/** Polls until `ready` answers true; throws `stack.failed` where the part ends first or the time is over. */
+export async function untilReady(part: Part, log: string, ready: () => Promise<boolean>, timeoutMs = 30_000): Promise<void> {
+  const until = Date.now() + timeoutMs;
+  let over: number | string | undefined;
+  void part.ended.then((code) => {
+    over = code;
+  });
+  for (;;) {
+    if (await ready().catch(() => false)) return;
+    if (over !== undefined) throw fault('stack.failed', { part: part.name, ended: String(over), log });
+    if (Date.now() > until) throw fault('stack.failed', { part: part.name, waited: `${timeoutMs} ms`, log });
+    await sleep(40);
+  }
+}
