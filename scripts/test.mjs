@@ -1,6 +1,6 @@
 // Runs the tests in the practice environment and ends with the line `N passed, N failed`, counted from the runner's own report.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { practiceEnvironment, withPathFirst } from './environment.mjs';
@@ -12,8 +12,9 @@ const folder = mkdtempSync(join(tmpdir(), 'tourniquet-test-'));
 const report = join(folder, 'report.json');
 const bin = join(root, 'node_modules', '.bin');
 const env = withPathFirst(practiceEnvironment(process.env, { home: join(folder, 'home') }), bin);
+const pinned = join(bin, 'node');
 const ran = spawnSync(
-  process.execPath,
+  existsSync(pinned) ? pinned : process.execPath,
   [
     join(root, 'node_modules', 'vitest', 'vitest.mjs'),
     'run',
