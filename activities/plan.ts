@@ -1,6 +1,7 @@
 import type { JudgeInput, JudgeResult } from '../domain/messages.ts';
 import { type Plan, planHash } from '../domain/plan.ts';
 import type { Verdict } from '../domain/policy.ts';
+import type { People } from '../domain/trust.ts';
 import { assessmentOf, containedExtent, isSettled, nextAt, rotatedExtent, situationOf } from '../planning/facts.ts';
 import { planRound } from '../planning/plan.ts';
 import { judgeSituation } from '../planning/policy.ts';
@@ -21,6 +22,9 @@ export function createJudge(deps: JudgeDeps) {
         ...input.reports.map((hash) => records.read(hash, 'report')),
       ]);
       const place = { incident: input.incident, run: input.run, round: input.round };
+      // Facts only rise: what an earlier round has proven stays proven, though the secret is not tried again.
+      const earlier = input.previousPlan ? (await records.read(input.previousPlan, 'plan')).body.assessment : undefined;
+      const previous = earlier ? (await records.read(earlier, 'assessment')).body : undefined;
       const assessment = assessmentOf({
         reports: reports.map((record) => record.body),
         reportHashes: input.reports,
@@ -29,6 +33,8 @@ export function createJudge(deps: JudgeDeps) {
         finding: finding.body,
         swept: finding.body.swept,
         known: input.known,
+        done: input.done,
+        ...(previous ? { previous } : {}),
       });
       const assessmentHash = await records.write('assessment', {
         ...place,
@@ -36,8 +42,19 @@ export function createJudge(deps: JudgeDeps) {
         body: assessment,
       });
       const { policy, hash: policyHash } = deps.policy();
-      const entry = deps.accounts.find((each) => each.provider === finding.body.provider && each.account === finding.body.account);
-      const situation = situationOf({ assessment, inventory: inventory.body, done: input.done, mode: entry?.mode ?? 'act' });
+      const situation = situationOf({
+        assessment,
+        inventory: inventory.body,
+        done: input.done,
+        people: peopleByRole(deps.people()),
+        // In the verdict's record, so that the plan can be made again from records alone.
+        accounts: deps.configuration.accounts.map(({ provider, account, mode, settings }) => ({
+          provider,
+          account,
+          mode,
+          ...(settings.timing === undefined ? {} : { settings: { timing: settings.timing } }),
+        })),
+      });
       const verdict: Verdict = judgeSituation(policy, situation, policyHash);
       const verdictHash = await records.write('verdict', { ...place, standsOn: [assessmentHash], body: verdict });
       const plan: Plan = planRound({
@@ -52,7 +69,6 @@ export function createJudge(deps: JudgeDeps) {
         inventory: inventory.body,
         done: input.done,
         manifests: deps.manifests,
-        accounts: deps.accounts,
         rolledBack: input.rolledBack,
       });
       const planRecord = await records.write('plan', { ...place, standsOn: [assessmentHash, verdictHash, input.snapshot], body: plan });
@@ -75,4 +91,11 @@ export function createJudge(deps: JudgeDeps) {
       };
     });
   };
+}
+
+/** Ids of people by each role they hold. */
+function peopleByRole({ people }: People): Record<string, string[]> {
+  const byRole: Record<string, string[]> = {};
+  for (const { id, roles } of people) for (const role of roles) byRole[role] = [...(byRole[role] ?? []), id];
+  return byRole;
 }

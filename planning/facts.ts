@@ -4,6 +4,7 @@ import { type CredentialNode, type GraphNode, nodeId, type Residual, titleOf } f
 import type { Observation } from '../domain/observation.ts';
 import { type DoneStep, type Plan, stepKey, type Target } from '../domain/plan.ts';
 import { Proof, type ReportRecord } from '../domain/report.ts';
+import type { Situation } from '../domain/situation.ts';
 import { Extent } from '../domain/states.ts';
 import { condense, type GraphIndex, indexGraph, reach } from './graph.ts';
 import { kinds } from './kinds/index.ts';
@@ -434,4 +435,66 @@ export function isSettled(assessment: Assessment, done: readonly DoneStep[], pla
   if (assessment.finding.canary) return true;
   if (assessment.finding.ours.state === 'no') return done.some((each) => each.state === 'done' && each.step.action === 'manual/tell-owner');
   return sweptOf(assessment, done) === 'yes' && containedExtent(assessment, done) === Extent.YES;
+}
+
+/** What {@link situationOf} is made from. */
+export interface Circumstances {
+  readonly assessment: Assessment;
+  readonly inventory: InventoryFinding;
+  readonly done: readonly DoneStep[];
+  readonly mode?: 'observe' | 'propose' | 'act';
+  /** With them the verdict's record names the terms a plan was made under, and an auditor can make it again. */
+  readonly accounts?: Situation['accounts'];
+  readonly people?: Situation['people'];
+  /** Identifiers of what the engine itself stands on. */
+  readonly ownTargets?: readonly string[];
+  readonly budgetSpent?: boolean;
+}
+
+/** The situation that policy judges. Nothing in it falls because the engine has acted: what it turned off counts as having lived. */
+export function situationOf(circumstances: Circumstances): Situation {
+  const { assessment, inventory, done } = circumstances;
+  const { finding } = assessment;
+  const { knowledge, root, members } = reachOf(assessment, done);
+  const { consumers } = concerning(inventory, root.principal, finding);
+  const others = members.filter((each) => each.origin !== 'leaked' && each.origin !== 'doubtful');
+  const madeKeys = knowledge !== undefined && others.some((each) => each.origin === 'derived' && knowledge.standsAlone(each.credential));
+  const identifiers = [
+    root.id,
+    ...Object.values(root.credential.locator),
+    ...(root.principal ? [root.principal.id, root.principal.name] : []),
+  ];
+  const named = new Set(identifiers);
+  const count = (criticality: Consumer['criticality']) => consumers.filter((each) => each.criticality === criticality).length;
+  const opposite = { yes: 'no', no: 'yes', unknown: 'unknown' } as const;
+  return {
+    kind: assessment.credential.kind,
+    provider: finding.provider,
+    account: finding.account,
+    proof: assessment.proof,
+    exposure: assessment.exposure,
+    live: root.standing === Standing.OFF ? 'yes' : finding.live.state,
+    // A long-lived credential that the leak made is misuse, whatever else the log shows.
+    misused: madeKeys ? 'yes' : finding.misuse.state,
+    foreign: opposite[finding.ours.state],
+    privilege: finding.privilege,
+    handled: knowledge !== undefined,
+    reversible: knowledge !== undefined && root.principal !== undefined && root.principal.account === finding.account,
+    canary: finding.canary,
+    protected: inventory.protectedTargets.some((each) => named.has(each)),
+    own: (circumstances.ownTargets ?? []).some((each) => named.has(each)),
+    unsigned: assessment.unsigned ?? false,
+    standing: others.filter((each) => !isHarmless(each.standing)).length,
+    consumers: { total: consumers.length, production: count('production'), internal: count('internal'), test: count('test') },
+    budget: { spent: circumstances.budgetSpent ?? false },
+    identifiers,
+    protectedTargets: inventory.protectedTargets,
+    barred: [...new Set([...assessment.reporters, ...(inventory.owner ? [inventory.owner] : [])])],
+    ...(circumstances.people ? { people: circumstances.people } : {}),
+    ...(circumstances.accounts
+      ? { accounts: circumstances.accounts }
+      : circumstances.mode
+        ? { accounts: [{ provider: finding.provider, account: finding.account, mode: circumstances.mode }] }
+        : {}),
+  };
 }
