@@ -1,4 +1,5 @@
 import type { Client } from '@temporalio/client';
+import type { PayloadCodec } from '@temporalio/common';
 import type { Records } from '../audit/records.ts';
 import type { BlobStore } from '../audit/store.ts';
 import type { Hash } from '../domain/canonical.ts';
@@ -32,6 +33,8 @@ export interface JudgeDeps extends CommonDeps {
   readonly client: Client;
   /** The bundle's code, for its hash; and the files as used, for the export. */
   readonly workflowCode: { readonly hash: Hash; readonly code: string };
+  /** Undo what the data converter's codec did to a fetched history. */
+  readonly codecs: readonly PayloadCodec[];
   /** Signs the manifest of a bundle. */
   readonly signManifest: (body: unknown) => Envelope;
 }

@@ -25,7 +25,11 @@ export function createReachHold(deps: JudgeDeps) {
         workflowIdConflictPolicy: 'USE_EXISTING',
       });
       try {
-        return await deps.client.workflow.executeUpdateWithStart<(memory?: never) => Promise<unknown>, HoldAnswer, [HoldInput & { key: string }]>(UpdateName.HOLD, {
+        return await deps.client.workflow.executeUpdateWithStart<
+          (memory?: never) => Promise<unknown>,
+          HoldAnswer,
+          [HoldInput & { key: string }]
+        >(UpdateName.HOLD, {
           updateId: key,
           args: [{ ...input, key }],
           startWorkflowOperation: operation,

@@ -5,6 +5,7 @@ import type { People } from '../domain/trust.ts';
 import { assessmentOf, containedExtent, isSettled, nextAt, rotatedExtent, situationOf } from '../planning/facts.ts';
 import { planRound } from '../planning/plan.ts';
 import { judgeSituation } from '../planning/policy.ts';
+import { policyName } from './audit.ts';
 import type { JudgeDeps } from './deps.ts';
 import { guarded } from './failure.ts';
 
@@ -41,7 +42,8 @@ export function createJudge(deps: JudgeDeps) {
         standsOn: [...input.reports, input.inventory, input.finding, ...(input.previousPlan ? [input.previousPlan] : [])],
         body: assessment,
       });
-      const { policy, hash: policyHash } = deps.policy();
+      const { policy, hash: policyHash, text } = deps.policy();
+      await deps.store.createIfAbsent(policyName(policyHash), new TextEncoder().encode(text));
       const situation = situationOf({
         assessment,
         inventory: inventory.body,

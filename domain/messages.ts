@@ -242,6 +242,8 @@ export interface ReviewInput {
 export interface ExportInput {
   readonly incident: string;
   readonly run: string;
+  /** Wait for the run to end; otherwise the bundle is of the run as it stands. */
+  readonly untilEnded?: boolean;
 }
 export interface ExportResult {
   /** Where the bundle lies in the store. */

@@ -48,6 +48,7 @@ export async function createJudge(settings: Settings, connection: NativeConnecti
     manifests,
     client,
     workflowCode: code,
+    codecs: dataConverter.payloadCodecs ?? [],
     signManifest: (body) => signer.sign(PayloadType.MANIFEST, body),
   });
   const shared = { connection, namespace, dataConverter, shutdownGraceTime: '5s' as const };

@@ -321,7 +321,7 @@ async function end(incident: Incident, as: 'closed' | 'dismissed' | 'rolled-back
   await startChild(WorkflowName.ARCHIVE, {
     workflowId: `archive/${workflowInfo().runId}`,
     taskQueue: judgeQueue,
-    args: [{ incident: incident.id, run: incident.run }],
+    args: [{ incident: incident.id, run: incident.run, untilEnded: true }],
     parentClosePolicy: ParentClosePolicy.ABANDON,
   });
   return true;

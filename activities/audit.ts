@@ -1,0 +1,86 @@
+import { readFileSync } from 'node:fs';
+import { BundleFile, bytesOf, packBundle, policyPath, recordPath, sealBundle } from '../audit/bundle.ts';
+import { decodeHistory, encodeHistory, historyJson, readHistory } from '../audit/history.ts';
+import { openRecord } from '../audit/records.ts';
+import { makeReport, reportHtml, reportJson } from '../audit/report.ts';
+import { canonicalJson, type Hash } from '../domain/canonical.ts';
+import { fault } from '../domain/errors.ts';
+import { type ExportInput, type ExportResult, type IncidentResult, QueryName } from '../domain/messages.ts';
+import { type ChainEntry, headOf } from '../domain/record.ts';
+import type { AnyRecord } from '../domain/record-bodies.ts';
+import type { JudgeDeps } from './deps.ts';
+import { guarded } from './failure.ts';
+import { withPulse } from './pulse.ts';
+
+/**
+ * Writes an incident's bundle into the store: history in clear, records, policies, trust as used, code, report, and the manifest signed by the judge. With `untilEnded` it waits for the run to end
+ * first; otherwise the bundle is of the run as it stands and says so.
+ */
+export function createExportBundle(deps: JudgeDeps) {
+  return async function exportBundle(input: ExportInput): Promise<ExportResult> {
+    return await guarded(() =>
+      withPulse(async (pulse) => {
+        const handle = deps.client.workflow.getHandle(input.incident, input.run);
+        let ended = false;
+        for (let n = 0; ; n++) {
+          ended = (await handle.describe()).status.name !== 'RUNNING';
+          if (ended || !input.untilEnded) break;
+          if (n > 600) throw fault('engine.unavailable', { incident: input.incident, problem: 'the run has not ended' });
+          await pulse.sleep(200);
+        }
+        const history = await decodeHistory(await handle.fetchHistory(), deps.codecs);
+        const facts = readHistory(history);
+        const chain: readonly ChainEntry[] = ended
+          ? ((facts.result as IncidentResult | undefined)?.chain ?? [])
+          : await handle.query<readonly ChainEntry[]>(QueryName.CHAIN);
+
+        const files = new Map<string, Uint8Array>();
+        const records = new Map<Hash, AnyRecord>();
+        const policies = new Set<Hash>();
+        for (const entry of chain) {
+          const envelope = await deps.records.envelope(entry.record);
+          const record = openRecord(envelope, { trust: deps.trust(), engine: deps.engine, hash: entry.record }) as AnyRecord;
+          records.set(entry.record, record);
+          files.set(recordPath(entry.record), bytesOf(canonicalJson(envelope)));
+          if (record.type === 'verdict') policies.add(record.body.policy);
+        }
+        for (const hash of policies) {
+          const text = await deps.store.read(policyName(hash));
+          if (!text) throw fault('record.missing', { policy: hash });
+          files.set(policyPath(hash), text);
+        }
+        files.set(BundleFile.HISTORY, encodeHistory(history));
+        files.set(BundleFile.HISTORY_JSON, bytesOf(historyJson(history)));
+        files.set(BundleFile.CHAIN, bytesOf(`${canonicalJson(chain)}\n`));
+        files.set(BundleFile.TRUST, new Uint8Array(readFileSync(deps.configuration.trust)));
+        files.set(BundleFile.PEOPLE, new Uint8Array(readFileSync(deps.configuration.people)));
+        files.set(BundleFile.CODE, bytesOf(deps.workflowCode.code));
+        const report = makeReport({ engine: deps.engine, chain, records, facts });
+        files.set(BundleFile.REPORT, bytesOf(reportJson(report)));
+        files.set(BundleFile.REPORT_HTML, bytesOf(reportHtml(report)));
+        const sealed = sealBundle(
+          files,
+          {
+            engine: deps.engine,
+            incident: input.incident,
+            run: facts.run,
+            head: headOf(chain),
+            records: chain.length,
+            events: facts.events,
+            ended,
+            code: deps.workflowCode.hash,
+            madeAt: deps.clock().toISOString(),
+          },
+          deps.signManifest,
+        );
+        const bundle = await deps.store.put(packBundle(sealed));
+        return { bundle, events: facts.events };
+      }),
+    );
+  };
+}
+
+/** Under which name a policy's text is kept, by the hash that verdicts name. */
+export function policyName(hash: Hash): string {
+  return `policies/${hash}`;
+}
