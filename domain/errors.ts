@@ -61,6 +61,7 @@ export const registry = {
   // files and usage
   'usage.invalid': entry('The command cannot be understood', 400, 2, false, 'See `tourniquet help`.'),
   'file.missing': entry('A file is missing', 400, 2, false, 'Make it with `tourniquet init`, or give its path.'),
+  'file.exists': entry('A file is there already', 400, 2, false, 'Nothing was written. Move it away, or choose another place.'),
   'file.unreadable': entry('A file cannot be read', 400, 2, false, 'Check its owner and permissions.'),
   'file.syntax': entry('A file is not well-formed', 400, 2, false, 'Mend the place named.'),
   'file.invalid': entry('A file says something it may not', 400, 2, false, 'Mend the place named.'),

@@ -1,0 +1,258 @@
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { TourniquetClient } from '../../client/index.ts';
+import type { Configuration } from '../../domain/configuration.ts';
+import { codeOf, isFault, registry } from '../../domain/errors.ts';
+import { judgeQueue, queueOf } from '../../domain/manifest.ts';
+import { SearchAttribute } from '../../domain/messages.ts';
+import type { Trust } from '../../domain/trust.ts';
+import type { CommandDefinition } from '../command.ts';
+import { clientOf, readTextFile, type Setting, settingOf, trustOf } from '../engine.ts';
+import { troubleOf } from '../trouble.ts';
+import { when } from '../words.ts';
+
+export const command: CommandDefinition = {
+  name: 'doctor',
+  summary: 'Check that everything is in order',
+  description:
+    'Looks at files, keys and their permissions, the trust signature, the Temporal server, clocks, versions, and whether a worker polls each queue. Changes nothing. What cannot be known is said to be unknown. Ends with 1 where something is wrong.',
+  arguments: [],
+  options: [{ flags: '--keys <folder>', summary: 'the folder with the keys; by default keys beside tourniquet.yaml' }],
+  exits: [],
+  examples: ['tourniquet doctor', 'tourniquet doctor --json'],
+  async run(call) {
+    const setting = settingOf(call);
+    const checks: Check[] = [{ what: 'configuration', state: 'yes', says: setting.file }];
+    let trust: Trust | undefined;
+    await attempt(checks, 'trust file is signed by the root', async () => {
+      trust = await trustOf(setting);
+      return `serial ${trust.serial}, ${trust.keys.length} keys, engine ${trust.engine}${trust.engine === setting.configuration.engine ? '' : '; another engine than the configuration'}`;
+    });
+    if (trust !== undefined) await checkFiles(checks, setting, trust);
+    checkKeys(checks, setting);
+    checks.push({
+      what: 'node',
+      state: Number(process.versions.node.split('.')[0]) >= 22 ? 'yes' : 'no',
+      says: process.version,
+      next: 'Use node 22 or newer.',
+    });
+    await checkServer(checks, setting);
+    for (const entry of setting.configuration.accounts) checks.push(await providerClock(entry));
+    const mark = {
+      yes: call.terminal.paint('green', '✓ yes    '),
+      no: call.terminal.paint('red', '✕ no     '),
+      unknown: call.terminal.paint('yellow', '? unknown'),
+    };
+    call.terminal.answer(
+      checks,
+      checks.flatMap((check) => [
+        `${mark[check.state]}  ${check.what}: ${check.says}`,
+        ...(check.state !== 'yes' && check.next !== undefined ? [`             do: ${check.next}`] : []),
+      ]),
+    );
+    return checks.some((check) => check.state === 'no') ? 1 : 0;
+  },
+};
+
+interface Check {
+  readonly what: string;
+  readonly state: 'yes' | 'no' | 'unknown';
+  readonly says: string;
+  readonly next?: string;
+}
+
+/** A check that answers in words or throws. */
+async function attempt(checks: Check[], what: string, look: () => Promise<string> | string): Promise<void> {
+  try {
+    checks.push({ what, state: 'yes', says: await look() });
+  } catch (error) {
+    const trouble = troubleOf(error);
+    checks.push({
+      what,
+      state: 'no',
+      says: [trouble.what, trouble.where, ...trouble.why].filter((part) => part !== '').join('; '),
+      next: trouble.next,
+    });
+  }
+}
+
+async function checkFiles(checks: Check[], setting: Setting, trust: Trust): Promise<void> {
+  const { people, policy, inventory } = setting.configuration;
+  await attempt(checks, 'people.yaml is the one the trust names', async () => {
+    const { readPeople } = await import('../../audit/trust.ts');
+    return `${readPeople(people, trust).people.length} people`;
+  });
+  await attempt(checks, 'policy', async () => {
+    const { parsePolicy } = await import('../../domain/policy.schema.ts');
+    parsePolicy(readTextFile(policy), policy);
+    return policy;
+  });
+  await attempt(checks, 'inventory', async () => {
+    const { loadInventory } = await import('../../inventory/index.ts');
+    loadInventory(readTextFile(inventory), inventory);
+    return inventory;
+  });
+  const soon = Date.now() + 30 * 86_400_000;
+  const ending = trust.keys.filter((key) => Date.parse(key.until) < soon);
+  checks.push(
+    ending.length === 0
+      ? { what: 'keys are good for 30 days', state: 'yes', says: `${trust.keys.length} keys` }
+      : {
+          what: 'keys are good for 30 days',
+          state: 'no',
+          says: ending.map((key) => `${key.id} until ${when(key.until)}`).join(', '),
+          next: 'Make new ones with `tourniquet key new`, and have the root sign a trust file with them in.',
+        },
+  );
+}
+
+/** Whether files with secrets can be read by others; of keys and of the accounts' credentials, as far as they lie here. */
+function checkKeys(checks: Check[], setting: Setting): void {
+  const files: string[] = [];
+  const walk = (folder: string) => {
+    if (!existsSync(folder)) return;
+    for (const entry of readdirSync(folder, { withFileTypes: true })) {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) walk(path);
+      else if (!entry.name.endsWith('.pub')) files.push(path);
+    }
+  };
+  try {
+    walk(setting.keys);
+    for (const entry of setting.configuration.accounts) if (existsSync(entry.credentials)) files.push(entry.credentials);
+    const open = files.filter((file) => (statSync(file).mode & 0o077) !== 0);
+    checks.push(
+      files.length === 0
+        ? {
+            what: 'secret files are private',
+            state: 'unknown',
+            says: `none lie in ${setting.keys}`,
+            next: 'Say where they are with --keys.',
+          }
+        : open.length === 0
+          ? { what: 'secret files are private', state: 'yes', says: `${files.length} files` }
+          : { what: 'secret files are private', state: 'no', says: open.join(', '), next: `chmod 600 ${open.join(' ')}` },
+    );
+  } catch (error) {
+    checks.push({
+      what: 'secret files are private',
+      state: 'unknown',
+      says: error instanceof Error ? error.message : 'they cannot be looked at',
+    });
+  }
+  const root = join(setting.keys, 'root');
+  if (setting.stack === undefined && existsSync(root))
+    checks.push({
+      what: 'the root is offline',
+      state: 'no',
+      says: `its key lies in ${root}`,
+      next: 'Take the folder away; nothing that runs needs it.',
+    });
+}
+
+async function checkServer(checks: Check[], setting: Setting): Promise<void> {
+  let client: TourniquetClient;
+  try {
+    client = await clientOf(setting, { reads: false });
+  } catch (error) {
+    checks.push({
+      what: 'Temporal answers',
+      state: 'no',
+      says: isFault(error) ? error.message : 'it does not',
+      next: registry[codeOf(error)].remedy,
+    });
+    return;
+  }
+  try {
+    const { namespace } = client.temporal.options;
+    const service = client.temporal.workflowService;
+    const asked = Date.now();
+    const system = await service.getSystemInfo({});
+    checks.push({
+      what: 'Temporal answers',
+      state: 'yes',
+      says: `server ${system.serverVersion ?? 'of unknown version'}, ${Date.now() - asked} ms, namespace ${namespace}`,
+    });
+    await attempt(checks, 'histories are kept for 90 days', async () => {
+      const described = await service.describeNamespace({ namespace });
+      const days = Number(described.config?.workflowExecutionRetentionTtl?.seconds ?? 0) / 86_400;
+      if (days < 90) throw new Error(`${Math.round(days * 10) / 10} days; temporal operator namespace update --retention 90d ${namespace}`);
+      return `${days} days`;
+    });
+    await attempt(checks, 'search attributes are registered', async () => {
+      const { customAttributes } = await (
+        client.temporal.connection as unknown as {
+          operatorService: { listSearchAttributes(of: object): Promise<{ customAttributes?: object | null }> };
+        }
+      ).operatorService.listSearchAttributes({ namespace });
+      const missing = Object.values(SearchAttribute).filter((name) => !Object.hasOwn(customAttributes ?? {}, name));
+      if (missing.length > 0)
+        throw new Error(
+          `missing: ${missing.join(', ')}; ${missing.map((name) => `temporal operator search-attribute create --name ${name} --type Keyword`).join('; ')}`,
+        );
+      return Object.values(SearchAttribute).join(', ');
+    });
+    let newest = 0;
+    const queues = [
+      { name: judgeQueue, types: [1, 2] },
+      ...setting.configuration.accounts.map((entry) => ({ name: queueOf(entry.provider, entry.account), types: [2] })),
+    ];
+    for (const { name, types } of queues) {
+      await attempt(checks, `a worker polls ${name}`, async () => {
+        const polling: number[] = [];
+        for (const taskQueueType of types) {
+          const { pollers } = await service.describeTaskQueue({ namespace, taskQueue: { name }, taskQueueType });
+          for (const poller of pollers ?? []) newest = Math.max(newest, Number(poller.lastAccessTime?.seconds ?? 0) * 1000);
+          polling.push(pollers?.length ?? 0);
+        }
+        if (polling.some((count) => count === 0)) throw new Error('nobody does; start its worker');
+        return `${Math.min(...polling)} poller${Math.min(...polling) === 1 ? '' : 's'}`;
+      });
+    }
+    // The server tells its time only through what it saw last; that bounds how far our clock may be behind, and not how far ahead.
+    checks.push(
+      newest === 0
+        ? { what: 'our clock and the server’s agree', state: 'unknown', says: 'no worker has polled, so the server has told no time' }
+        : newest > Date.now() + 5000
+          ? {
+              what: 'our clock and the server’s agree',
+              state: 'no',
+              says: `ours is at least ${Math.round((newest - Date.now()) / 1000)} s behind`,
+              next: 'Set the clock; decisions carry times.',
+            }
+          : { what: 'our clock and the server’s agree', state: 'yes', says: 'ours is not behind' },
+    );
+  } catch (error) {
+    checks.push({ what: 'Temporal answers', state: 'no', says: error instanceof Error ? error.message : 'it does not' });
+  } finally {
+    await client.close();
+  }
+}
+
+/** How far a provider's clock is from ours, by the Date of its answer to a request that needs no credentials. Asked only where an endpoint is configured. */
+async function providerClock(entry: Configuration['accounts'][number]): Promise<Check> {
+  const what = `clock of ${entry.provider}/${entry.account}`;
+  const endpoint = entry.settings.endpoint ?? entry.settings.address;
+  if (typeof endpoint !== 'string') return { what, state: 'unknown', says: 'no endpoint is configured; only its worker reaches it' };
+  try {
+    const answer = await fetch(endpoint, { method: 'HEAD', signal: AbortSignal.timeout(5000), redirect: 'manual' });
+    const date = Date.parse(answer.headers.get('date') ?? '');
+    if (Number.isNaN(date)) return { what, state: 'unknown', says: 'it answers and tells no time' };
+    const seconds = Math.round((date - Date.now()) / 1000);
+    return Math.abs(seconds) <= 5
+      ? { what, state: 'yes', says: `within ${Math.max(1, Math.abs(seconds))} s of ours` }
+      : {
+          what,
+          state: 'no',
+          says: `${Math.abs(seconds)} s ${seconds > 0 ? 'ahead of' : 'behind'} ours`,
+          next: 'Set our clock. Residuals and sweeps go by the provider’s clock, decisions by ours.',
+        };
+  } catch (error) {
+    return {
+      what,
+      state: 'no',
+      says: `${endpoint} does not answer: ${error instanceof Error ? error.message : 'it failed'}`,
+      next: 'Check that it runs and that nothing stands between.',
+    };
+  }
+}
