@@ -1,4 +1,4 @@
-import { open, stat } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { instantOf } from './client.ts';
 
@@ -28,19 +28,20 @@ export interface SeenRead {
   readonly names: readonly string[];
 }
 
-const entrySchema = z.object({
-  time: z.string(),
-  type: z.enum(['request', 'response']),
+/** What every line has. The server's own doings have no request id and no operation. */
+const lineSchema = z.object({ time: z.string(), type: z.string(), request: z.object({ operation: z.string().optional() }).nullish() });
+
+/** What a line about a read has beside it. */
+const readSchema = z.object({
   auth: z.object({ display_name: z.string().optional(), metadata: z.record(z.string(), z.unknown()).nullish() }).nullish(),
   request: z.object({
     id: z.string(),
-    operation: z.string().optional(),
-    path: z.string().optional(),
+    path: z.string(),
     namespace: z.object({ path: z.string().optional() }).nullish(),
     // A read that names a version carries it here.
     data: z.record(z.string(), z.unknown()).nullish(),
   }),
-  response: z.object({ data: z.unknown() }).nullish(),
+  response: z.object({ data: z.object({ data: z.unknown().optional() }).nullish() }).nullish(),
   error: z.string().optional(),
 });
 
@@ -49,6 +50,7 @@ export class AuditTail {
   readonly #path: string;
   #mark: Mark;
   #rest: Buffer = Buffer.alloc(0);
+  readonly #seen: SeenRead[] = [];
   readonly #asked = new Map<string, string>();
   /** Lines that could not be understood. */
   unreadable = 0;
@@ -64,64 +66,71 @@ export class AuditTail {
    * A line still being written is left for the next call.
    */
   async next(): Promise<readonly SeenRead[] | undefined> {
-    const seen: SeenRead[] = [];
     try {
-      await using file = await open(this.#path, 'r');
-      const found = await file.stat();
-      if (`${found.dev}:${found.ino}` !== this.#mark.file || found.size < this.#mark.offset) {
-        this.lost ||= this.#mark.offset > 0 || this.#mark.file !== '';
-        this.#mark = { file: `${found.dev}:${found.ino}`, offset: 0 };
-        this.#rest = Buffer.alloc(0);
-      }
-      const chunk = Buffer.alloc(64 * 1024);
-      for (;;) {
-        const { bytesRead } = await file.read(chunk, 0, chunk.length, this.#mark.offset);
-        if (bytesRead === 0) return seen;
-        this.#mark = { ...this.#mark, offset: this.#mark.offset + bytesRead };
-        const bytes = Buffer.concat([this.#rest, chunk.subarray(0, bytesRead)]);
-        const end = bytes.lastIndexOf(0x0a);
-        this.#rest = Buffer.from(bytes.subarray(end + 1));
-        if (end < 0) continue;
-        for (const line of bytes.subarray(0, end).toString('utf8').split('\n')) this.#take(line, seen);
+      const file = await open(this.#path, 'r');
+      try {
+        await this.#readOn(file);
+      } finally {
+        await file.close();
       }
     } catch {
+      // What had been seen before it failed is kept for the next call.
       return undefined;
+    }
+    return this.#seen.splice(0);
+  }
+
+  async #readOn(file: FileHandle): Promise<void> {
+    const found = await file.stat();
+    if (`${found.dev}:${found.ino}` !== this.#mark.file || found.size < this.#mark.offset) {
+      this.lost ||= this.#mark.file !== '';
+      this.#mark = { file: `${found.dev}:${found.ino}`, offset: 0 };
+      this.#rest = Buffer.alloc(0);
+    }
+    const chunk = Buffer.alloc(64 * 1024);
+    for (;;) {
+      const { bytesRead } = await file.read(chunk, 0, chunk.length, this.#mark.offset);
+      if (bytesRead === 0) return;
+      this.#mark = { ...this.#mark, offset: this.#mark.offset + bytesRead };
+      const bytes = Buffer.concat([this.#rest, chunk.subarray(0, bytesRead)]);
+      const end = bytes.lastIndexOf(0x0a);
+      this.#rest = Buffer.from(bytes.subarray(end + 1));
+      if (end < 0) continue;
+      for (const line of bytes.subarray(0, end).toString('utf8').split('\n')) this.#take(line);
     }
   }
 
-  #take(line: string, seen: SeenRead[]): void {
+  #take(line: string): void {
     if (line.trim() === '') return;
-    const entry = parsed(line);
+    const value = parsed(line);
+    const entry = lineSchema.safeParse(value).data;
     if (entry === undefined || instantOf(entry.time) === undefined) {
       this.unreadable += 1;
       return;
     }
-    const { id, operation, path } = entry.request;
     // Nothing else is kept: a log of all the server's requests would fill the memory.
-    if (operation !== 'read' || path === undefined) return;
-    if (entry.type === 'request') {
-      this.#asked.set(id, entry.time);
+    if (entry.request?.operation !== 'read') return;
+    const read = readSchema.safeParse(value).data;
+    if (read === undefined) {
+      this.unreadable += 1;
       return;
     }
+    const { id, path, namespace, data } = read.request;
+    if (entry.type === 'request') this.#asked.set(id, entry.time);
+    if (entry.type !== 'response') return;
     const at = this.#asked.get(id);
     this.#asked.delete(id);
-    // A refused or failed read, one that found nothing, and one of a version by number do not show that the new secret arrived.
-    if (
-      at === undefined ||
-      (entry.error ?? '') !== '' ||
-      entry.response?.data == null ||
-      Object.hasOwn(entry.request.data ?? {}, 'version')
-    )
-      return;
-    const metadata = Object.values(entry.auth?.metadata ?? {}).filter((value) => typeof value === 'string');
-    const display = entry.auth?.display_name;
-    seen.push({ id, path, namespace: entry.request.namespace?.path ?? '', at, names: [...(display ? [display] : []), ...metadata] });
+    // A refused or failed read, one that found nothing or a deleted version, and one of a version by number do not show that the new secret arrived.
+    if (at === undefined || (read.error ?? '') !== '' || read.response?.data?.data == null || Object.hasOwn(data ?? {}, 'version')) return;
+    const metadata = Object.values(read.auth?.metadata ?? {}).filter((value) => typeof value === 'string');
+    const display = read.auth?.display_name;
+    this.#seen.push({ id, path, namespace: namespace?.path ?? '', at, names: [...(display ? [display] : []), ...metadata] });
   }
 }
 
-function parsed(line: string): z.output<typeof entrySchema> | undefined {
+function parsed(line: string): unknown {
   try {
-    return entrySchema.safeParse(JSON.parse(line)).data;
+    return JSON.parse(line);
   } catch {
     return undefined;
   }
