@@ -1,6 +1,7 @@
 import type { Payload, PayloadCodec } from '@temporalio/common';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import proto from '@temporalio/proto';
+import { type Hash, isHash } from '../domain/canonical.ts';
 import { fault } from '../domain/errors.ts';
 
 const { History } = proto.temporal.api.history.v1;
@@ -238,3 +239,32 @@ export function readHistory(history: History): HistoryFacts {
     events: events.length,
   };
 }
+
+/** The hashes of records that an activity's end names, by where the engine's own activities name them. */
+export function recordsNamed(activity: ActivityEntry): Hash[] {
+  const result = (activity.result ?? {}) as Record<string, unknown>;
+  const names: unknown[] = [];
+  if (activity.state === 'completed') {
+    switch (activity.type) {
+      case 'receive':
+        names.push(...listOf(result.reports), ...listOf(result.refusals), result.inventory);
+        break;
+      case 'assess':
+        names.push(result.finding, result.snapshot);
+        break;
+      case 'judge':
+        names.push(result.assessment, result.verdict, result.plan);
+        break;
+      case 'capture':
+        names.push(result.snapshot);
+        break;
+      default:
+        names.push(result.record);
+    }
+  } else if (activity.failure) {
+    names.push(activity.failure.details[0]);
+  }
+  return names.filter(isHash);
+}
+
+const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);

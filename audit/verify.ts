@@ -1,0 +1,772 @@
+import { readDecision } from '../domain/authority.ts';
+import { canonicalJson, type Hash, isHash, sha256Of } from '../domain/canonical.ts';
+import type { DecisionRuling } from '../domain/decision.ts';
+import { isEnvelope, keyIdOf, openEnvelope } from '../domain/envelope.ts';
+import type { ErrorCode } from '../domain/errors.ts';
+import type { ApplyInput, ApplyResult, RevertInput, RevertResult } from '../domain/execution.ts';
+import { holdId, type ProviderManifest } from '../domain/manifest.ts';
+import type {
+  AssessInput,
+  AssessResult,
+  CaptureInput,
+  GateEventInput,
+  HoldInput,
+  IncidentResult,
+  JudgeInput,
+  JudgeResult,
+  ReceiveInput,
+  ReceiveResult,
+  RuleInput,
+} from '../domain/messages.ts';
+import { WorkflowName } from '../domain/messages.ts';
+import { planHash } from '../domain/plan.ts';
+import { brokenLink, type ChainEntry, type Envelope, emptyHead, RecordType } from '../domain/record.ts';
+import type { AnyRecord, RecordAs } from '../domain/record-bodies.ts';
+import { ruleOnDecision } from '../domain/ruling.ts';
+import { KeyRole, keyAt, type People, type Trust } from '../domain/trust.ts';
+import { checkWarrant } from '../domain/warrant.ts';
+import { BundleFile, type BundleFiles, type BundleManifest, manifestType, recordPath, textOf } from './bundle.ts';
+import { type ActivityEntry, type History, type HistoryFacts, historyJson, parseHistory, readHistory, recordsNamed } from './history.ts';
+import { openRecord, parseEnvelope } from './records.ts';
+import { rederiveJudgement } from './rederive.ts';
+import { codeHash, type Replay } from './replay.ts';
+import { makeReport, reportHtml, reportJson } from './report.ts';
+import { verifyEnvelope } from './signing.ts';
+import { isSignedBy, parsePeople, parseTrust, type TrustFile } from './trust.ts';
+
+/** What the verifier looks at, one after the other. */
+export const ClaimKind = {
+  MANIFEST: 'manifest',
+  FILES: 'files',
+  TRUST: 'trust',
+  HISTORY: 'history',
+  TIMES: 'times',
+  RECORDS: 'records',
+  CHAIN: 'chain',
+  COVERAGE: 'coverage',
+  STANDING: 'standing',
+  MESSAGES: 'messages',
+  RESULTS: 'results',
+  PLANS: 'plans',
+  DECISIONS: 'decisions',
+  WARRANTS: 'warrants',
+  REPORT: 'report',
+  REPLAY: 'replay',
+} as const;
+export type ClaimKind = (typeof ClaimKind)[keyof typeof ClaimKind];
+
+/** One claim a bundle makes, and whether it holds. `words` say what was counted, or what is wrong and where. */
+export interface Claim {
+  readonly kind: ClaimKind;
+  readonly claim: string;
+  readonly ok: boolean;
+  readonly words: string;
+}
+
+/**
+ * The outcome. `verified`: every claim holds under a trust file that came by another way. `consistent`: nothing contradicts anything, and either the trust is
+ * the bundle's own (`audit.not-authenticated`) or the code it ran is not known here (`audit.unknown-code`). `broken`: a claim fails.
+ */
+export interface Verification {
+  readonly verdict: 'verified' | 'consistent' | 'broken';
+  readonly code?: ErrorCode;
+  readonly incident: string;
+  readonly run: string;
+  readonly claims: readonly Claim[];
+}
+
+export interface VerifyOptions {
+  /** The trust file as it came to the auditor, not out of the bundle. Its own signature is the caller's matter. */
+  readonly trust?: Trust;
+  /** What is known of the providers' actions, as the planner uses it: this release's. */
+  readonly manifests: Readonly<Record<string, ProviderManifest>>;
+  /** Replays a history; see `replay.ts`. Without it nothing is replayed and the claim fails. */
+  readonly replay?: Replay;
+  /** The workflow code of this release. Code in the bundle runs only if it is this, or if `trust` names its hash. */
+  readonly release?: { readonly code: string; readonly hash: Hash };
+}
+
+/** How far the clocks of server and workers may be apart, in milliseconds. */
+const skewMs = 60_000;
+
+const claims: Readonly<Record<ClaimKind, string>> = {
+  manifest: 'a judge signed the list of files',
+  files: 'every file is the one listed, and no other is there',
+  trust: 'the trust and people files are signed by the root',
+  history: 'the history is of this incident and run, and reads the same in both forms',
+  times: 'the times of events follow one another and agree with those of the records',
+  records: 'every record is signed by a key that might, at its time',
+  chain: 'the chain of records holds and its head is the one the run ended with',
+  coverage: 'the records are exactly those that the history names',
+  standing: 'every record that another stands on is there',
+  messages: 'every report and decision on record came as a message to the run',
+  results: 'what the history says of each stage is what its signed record says',
+  plans: 'every assessment, verdict and plan follows from what it stands on',
+  decisions: 'every decision, judged again as of its time, is ruled as it was',
+  warrants: 'every change had its warrant',
+  report: 'the report follows from the records',
+  replay: 'the code that ran, run again over this history, asks for exactly these activities',
+};
+
+/** Verifies a bundle; needs nothing but the files, and touches no network. Never throws on the bundle's account. */
+export async function verifyBundle(files: BundleFiles, options: VerifyOptions): Promise<Verification> {
+  const found: Claim[] = [];
+  const bundle = new Opened(files, options);
+  const check = async (kind: ClaimKind, look: () => readonly string[] | Promise<readonly string[]>, good: () => string): Promise<void> => {
+    let problems: readonly string[];
+    try {
+      problems = await look();
+    } catch (error) {
+      problems = [error instanceof Error ? error.message : 'it cannot be checked'];
+    }
+    const words =
+      problems.length === 0
+        ? good()
+        : `${problems.slice(0, 3).join('; ')}${problems.length > 3 ? `; and ${problems.length - 3} more` : ''}`;
+    found.push({ kind, claim: claims[kind], ok: problems.length === 0, words });
+  };
+
+  await check(
+    'manifest',
+    () => checkManifest(bundle),
+    () => `by ${bundle.manifestKey} at ${bundle.manifest.madeAt}`,
+  );
+  await check(
+    'files',
+    () => checkFiles(bundle),
+    () => `${files.size} files`,
+  );
+  await check(
+    'trust',
+    () => checkTrust(bundle),
+    () => (options.trust ? 'and agree with the trust file given' : 'by a root that the bundle itself names'),
+  );
+  await check(
+    'records',
+    () => checkRecords(bundle),
+    () => `${bundle.records.size} records`,
+  );
+  await check(
+    'history',
+    () => checkHistory(bundle),
+    () => `${bundle.facts.events} events`,
+  );
+  await check(
+    'chain',
+    () => checkChain(bundle),
+    () => `${bundle.chain.length} links, head ${bundle.chain.at(-1)?.head ?? emptyHead}`,
+  );
+  await check(
+    'coverage',
+    () => checkCoverage(bundle),
+    () => `${bundle.records.size} records, each named once`,
+  );
+  await check(
+    'standing',
+    () => checkStanding(bundle),
+    () => 'none is missing',
+  );
+  await check(
+    'times',
+    () => checkTimes(bundle),
+    () => `from ${bundle.facts.startedAt} to ${bundle.facts.times.at(-1)?.at ?? ''}`,
+  );
+  await check(
+    'messages',
+    () => checkMessages(bundle),
+    () => `${bundle.facts.messages.length} messages`,
+  );
+  await check(
+    'results',
+    () => checkResults(bundle),
+    () => `${bundle.facts.activities.length} activities`,
+  );
+  await check(
+    'plans',
+    () => checkPlans(bundle),
+    () => `${bundle.of('plan').length} plans made again`,
+  );
+  await check(
+    'decisions',
+    () => checkDecisions(bundle),
+    () => `${bundle.of('decision').length} decisions judged again`,
+  );
+  await check(
+    'warrants',
+    () => checkWarrants(bundle),
+    () => `${bundle.of('step').length} steps`,
+  );
+  await check(
+    'report',
+    () => checkReport(bundle),
+    () => 'the same bytes',
+  );
+  let unknownCode = false;
+  await check(
+    'replay',
+    async () => {
+      const outcome = await checkReplay(bundle);
+      unknownCode = outcome.unknownCode;
+      return outcome.problems;
+    },
+    () => `${bundle.facts.activities.length} activities asked for again, with the same arguments`,
+  );
+
+  const failed = found.filter((claim) => !claim.ok);
+  const place = { incident: bundle.says('incident'), run: bundle.says('run'), claims: found };
+  if (failed.some((claim) => claim.kind !== 'replay' || !unknownCode)) return { verdict: 'broken', code: 'audit.broken', ...place };
+  if (unknownCode) return { verdict: 'consistent', code: 'audit.unknown-code', ...place };
+  if (!options.trust) return { verdict: 'consistent', code: 'audit.not-authenticated', ...place };
+  return { verdict: 'verified', ...place };
+}
+
+/** A bundle as far as it can be opened; each part throws, when asked for, where it cannot. */
+class Opened {
+  readonly files: BundleFiles;
+  readonly options: VerifyOptions;
+  readonly records = new Map<Hash, AnyRecord>();
+  #manifest: { envelope: Envelope; body: BundleManifest } | undefined;
+  #facts: HistoryFacts | undefined;
+  #history: History | undefined;
+  #chain: readonly ChainEntry[] | undefined;
+  #trustFile: TrustFile | undefined;
+  #people: People | undefined;
+
+  constructor(files: BundleFiles, options: VerifyOptions) {
+    this.files = files;
+    this.options = options;
+  }
+
+  text(path: string): string {
+    const text = textOf(this.files.get(path));
+    if (text === undefined) throw new Error(`${path} is missing or no text`);
+    return text;
+  }
+  get signed(): { envelope: Envelope; body: BundleManifest } {
+    if (!this.#manifest) {
+      const text = this.text(BundleFile.MANIFEST);
+      const envelope: unknown = JSON.parse(text);
+      if (!isEnvelope(envelope) || `${canonicalJson(envelope)}\n` !== text) throw new Error('manifest.json is no envelope');
+      this.#manifest = { envelope, body: openEnvelope<BundleManifest>(envelope, manifestType) };
+    }
+    return this.#manifest;
+  }
+  get manifest(): BundleManifest {
+    return this.signed.body;
+  }
+  get manifestKey(): string {
+    return keyIdOf(this.signed.envelope);
+  }
+  /** A member of the manifest, for words only. */
+  says(name: 'incident' | 'run'): string {
+    try {
+      return String(this.manifest[name]);
+    } catch {
+      return '';
+    }
+  }
+  get trustFile(): TrustFile {
+    this.#trustFile ??= parseTrust(this.text(BundleFile.TRUST), BundleFile.TRUST);
+    return this.#trustFile;
+  }
+  /** The trust all signatures are judged by. */
+  get trust(): Trust {
+    return this.options.trust ?? this.trustFile.trust;
+  }
+  get people(): People {
+    this.#people ??= parsePeople(this.text(BundleFile.PEOPLE), BundleFile.PEOPLE);
+    return this.#people;
+  }
+  get history(): History {
+    this.#history ??= parseHistory(this.files.get(BundleFile.HISTORY) ?? new Uint8Array());
+    return this.#history;
+  }
+  get facts(): HistoryFacts {
+    this.#facts ??= readHistory(this.history);
+    return this.#facts;
+  }
+  get chain(): readonly ChainEntry[] {
+    if (!this.#chain) {
+      const text = this.text(BundleFile.CHAIN);
+      const value: unknown = JSON.parse(text);
+      if (!Array.isArray(value) || `${canonicalJson(value)}\n` !== text) throw new Error('chain.json is not as the engine writes it');
+      this.#chain = value as ChainEntry[];
+    }
+    return this.#chain;
+  }
+  of<T extends RecordType>(type: T): { hash: Hash; record: RecordAs<T> }[] {
+    return [...this.records].flatMap(([hash, record]) => (record.type === type ? [{ hash, record: record as RecordAs<T> }] : []));
+  }
+  /** A record by hash and type, or words on why not. */
+  record<T extends RecordType>(hash: unknown, type: T): RecordAs<T> {
+    const record = this.records.get(hash as Hash);
+    if (record?.type !== type) throw new Error(`no ${type} record ${String(hash).slice(0, 80)}`);
+    return record as RecordAs<T>;
+  }
+  completed(): ActivityEntry[] {
+    return this.facts.activities.filter((activity) => activity.state === 'completed');
+  }
+}
+
+const same = (a: unknown, b: unknown): boolean => canonicalJson(a ?? null) === canonicalJson(b ?? null);
+const near = (hash: unknown): string => String(hash).replace('sha256:', '').slice(0, 12);
+
+function checkManifest(bundle: Opened): string[] {
+  const { envelope, body } = bundle.signed;
+  const id = keyIdOf(envelope);
+  const key = keyAt(bundle.trust, id, KeyRole.JUDGE, body.madeAt);
+  if (body.v !== 1) return ['it is of another version'];
+  if (!key) return [`no judge of key ${id} at ${body.madeAt}`];
+  if (!verifyEnvelope(envelope, key.public)) return ['the signature does not hold'];
+  return body.engine === bundle.trust.engine ? [] : ['it is of another engine than the trust'];
+}
+
+function checkFiles(bundle: Opened): string[] {
+  const listed = new Map(bundle.manifest.files.map((file) => [file.path, file]));
+  const problems: string[] = [];
+  if (listed.size !== bundle.manifest.files.length) problems.push('a file is listed twice');
+  for (const [path, bytes] of bundle.files) {
+    if (path === BundleFile.MANIFEST) continue;
+    const file = listed.get(path);
+    if (!file) problems.push(`${path} is not listed`);
+    else if (file.sha256 !== sha256Of(bytes) || file.size !== bytes.length) problems.push(`${path} is not the one listed`);
+  }
+  for (const path of listed.keys()) if (!bundle.files.has(path)) problems.push(`${path} is missing`);
+  return problems;
+}
+
+function checkTrust(bundle: Opened): string[] {
+  const { trustFile, people } = bundle;
+  const problems: string[] = [];
+  const roots = bundle.trust.keys.filter((key) => key.role === KeyRole.ROOT);
+  const signed = roots.some((root) => isSignedBy(trustFile, root.public));
+  // A trust file that names no root can still be the very one that was given.
+  if (!signed && !(bundle.options.trust && same(bundle.options.trust, trustFile.trust)))
+    problems.push('trust.yaml is not signed by the root');
+  if (sha256Of(canonicalJson(people)) !== trustFile.trust.people) problems.push('people.yaml is not the one that trust.yaml names');
+  if (trustFile.trust.engine !== bundle.trust.engine) problems.push('trust.yaml is of another engine');
+  return problems;
+}
+
+function checkRecords(bundle: Opened): string[] {
+  const problems: string[] = [];
+  for (const [path, bytes] of bundle.files) {
+    if (!path.startsWith('records/')) continue;
+    const hash = sha256Of(bytes);
+    try {
+      if (recordPath(hash) !== path) throw new Error('its content is not that of its name');
+      const record = openRecord(parseEnvelope(bytes, hash), { trust: bundle.trust, engine: bundle.trust.engine, hash });
+      bundle.records.set(hash, record as AnyRecord);
+      if (record.incident !== bundle.manifest.incident || record.run !== bundle.manifest.run)
+        problems.push(`${near(hash)} is of another incident or run`);
+    } catch (error) {
+      problems.push(`${path.slice(0, 24)}…: ${error instanceof Error ? error.message : 'unreadable'}`);
+    }
+  }
+  return problems;
+}
+
+function checkHistory(bundle: Opened): string[] {
+  const { facts, manifest } = bundle;
+  const problems: string[] = [];
+  if (historyJson(bundle.history) !== bundle.text(BundleFile.HISTORY_JSON)) problems.push('history.json is not history.pb in words');
+  if (facts.workflowType !== WorkflowName.LEAK_RESPONSE) problems.push(`it is of a ${facts.workflowType}`);
+  if (facts.workflowId !== manifest.incident) problems.push('it is of another incident');
+  if (facts.run !== manifest.run) problems.push('it is of another run');
+  if (facts.events !== manifest.events) problems.push(`it has ${facts.events} events and not ${manifest.events}`);
+  if ((facts.end !== undefined) !== manifest.ended) problems.push('the manifest says otherwise of its end');
+  const out = facts.times.findIndex((time, index) => time.eventId !== index + 1);
+  if (out >= 0) problems.push(`event ${out + 1} is numbered ${facts.times[out]?.eventId}`);
+  return problems;
+}
+
+function checkChain(bundle: Opened): string[] {
+  const { chain, manifest, facts } = bundle;
+  const problems: string[] = [];
+  const broken = brokenLink(chain);
+  if (broken !== undefined) problems.push(`link ${broken} does not follow`);
+  const head = chain.at(-1)?.head ?? emptyHead;
+  if (head !== manifest.head || chain.length !== manifest.records) problems.push('the head is not the one in the manifest');
+  for (const entry of chain) {
+    const record = bundle.records.get(entry.record);
+    if (record && record.type !== entry.type) problems.push(`link ${entry.seq} calls a ${record.type} a ${entry.type}`);
+  }
+  if (facts.end === 'completed') {
+    const result = facts.result as IncidentResult;
+    if (result?.head !== head || !same(result.chain, chain)) problems.push('the run ended with another chain');
+    if (result?.id !== manifest.incident || result.run !== manifest.run) problems.push('the result names another run');
+  }
+  for (const { hash, record } of bundle.of('review')) {
+    const at = chain.findIndex((entry) => entry.record === hash);
+    if (at > 0 && record.body.head !== chain[at - 1]?.head) problems.push('the review was made over another head');
+  }
+  return problems;
+}
+
+function checkCoverage(bundle: Opened): string[] {
+  const problems: string[] = [];
+  const inChain = bundle.chain.map((entry) => entry.record);
+  const inHistory = bundle.facts.activities.flatMap(recordsNamed);
+  const files = new Set([...bundle.files.keys()].filter((path) => path.startsWith('records/')));
+  for (const hash of inChain) if (!files.has(recordPath(hash))) problems.push(`record ${near(hash)} is in the chain and not in the bundle`);
+  const chained = new Set(inChain.map(recordPath));
+  for (const path of files) if (!chained.has(path)) problems.push(`${path.slice(0, 24)}… is in no link of the chain`);
+  const named = new Set(inHistory);
+  for (const hash of inChain) if (!named.has(hash)) problems.push(`record ${near(hash)} is named by no activity`);
+  for (const hash of named)
+    if (!inChain.includes(hash)) problems.push(`record ${near(hash)} is named by an activity and in no link of the chain`);
+  return problems;
+}
+
+function checkStanding(bundle: Opened): string[] {
+  return [...bundle.records].flatMap(([hash, record]) =>
+    record.standsOn.filter((each) => !bundle.records.has(each)).map((each) => `${near(hash)} stands on ${near(each)}, which is missing`),
+  );
+}
+
+function checkTimes(bundle: Opened): string[] {
+  const { facts, manifest } = bundle;
+  const problems: string[] = [];
+  facts.times.forEach((time, index) => {
+    const before = facts.times[index - 1];
+    if (before && Date.parse(time.at) < Date.parse(before.at)) problems.push(`event ${time.eventId} is older than the one before it`);
+  });
+  const last = facts.times.at(-1);
+  if (last && Date.parse(last.at) > Date.parse(manifest.madeAt) + skewMs) problems.push('the history goes on after the bundle was made');
+  for (const activity of facts.activities) {
+    for (const hash of recordsNamed(activity)) {
+      const record = bundle.records.get(hash);
+      if (!record || !activity.endedAt) continue;
+      const at = Date.parse(record.at);
+      if (at < Date.parse(activity.scheduledAt) - skewMs || at > Date.parse(activity.endedAt) + skewMs) {
+        problems.push(`record ${near(hash)} is of ${record.at}, and its activity ran from ${activity.scheduledAt} to ${activity.endedAt}`);
+      }
+    }
+  }
+  for (const [hash, record] of bundle.records) {
+    for (const each of record.standsOn) {
+      const base = bundle.records.get(each);
+      if (base && Date.parse(base.at) > Date.parse(record.at) + skewMs)
+        problems.push(`record ${near(hash)} is older than what it stands on`);
+    }
+  }
+  return problems;
+}
+
+function checkMessages(bundle: Opened): string[] {
+  const spoken = new Set(bundle.facts.messages.map((message) => canonicalJson(message.args[0] ?? null)));
+  const reports = new Set(
+    bundle.facts.messages.map((message) => canonicalJson((message.args[0] as { report?: unknown } | null)?.report ?? null)),
+  );
+  return [
+    ...bundle
+      .of('report')
+      .flatMap(({ hash, record }) => (reports.has(canonicalJson(record.body.report)) ? [] : [`report ${near(hash)} came by no message`])),
+    ...bundle
+      .of('decision')
+      .flatMap(({ hash, record }) =>
+        spoken.has(canonicalJson(record.body.signed ?? null)) ? [] : [`decision ${near(hash)} came by no message`],
+      ),
+  ];
+}
+
+function checkResults(bundle: Opened): string[] {
+  const problems: string[] = [];
+  for (const activity of bundle.facts.activities) {
+    try {
+      for (const words of differences(bundle, activity)) problems.push(`${activity.type} (event ${activity.eventId}): ${words}`);
+    } catch (error) {
+      problems.push(`${activity.type} (event ${activity.eventId}): ${error instanceof Error ? error.message : 'unreadable'}`);
+    }
+  }
+  return problems;
+}
+
+/** Where an activity's arguments and result say something else than the records it left. */
+function differences(bundle: Opened, activity: ActivityEntry): string[] {
+  const problems: string[] = [];
+  const equal = (what: string, a: unknown, b: unknown): void => {
+    if (!same(a, b)) problems.push(`${what} is not what the record says`);
+  };
+  const [input] = activity.args;
+  if (activity.state !== 'completed') {
+    const hash = activity.failure?.details[0];
+    const record = isHash(hash) ? bundle.records.get(hash) : undefined;
+    if (record?.type === RecordType.STEP) {
+      equal('the code of the failure', activity.failure?.type, record.body.failure?.code);
+      equal('the words of the failure', activity.failure?.message, record.body.failure?.words);
+    } else if (record?.type === RecordType.REFUSAL) {
+      equal('the code of the refusal', activity.failure?.type, record.body.code);
+      equal('the words of the refusal', activity.failure?.message, record.body.words);
+    } else if (record) problems.push(`it names a ${record.type} as its failure`);
+    return problems;
+  }
+  const placed = (record: AnyRecord, place: { incident: string; run: string; round: number }): void => {
+    equal(
+      'the place',
+      { incident: record.incident, run: record.run, round: record.round },
+      { incident: place.incident, run: place.run, round: place.round },
+    );
+  };
+  switch (activity.type) {
+    case 'receive': {
+      const asked = input as ReceiveInput;
+      const result = activity.result as ReceiveResult;
+      const reports = result.reports.map((hash) => bundle.record(hash, 'report'));
+      for (const record of reports) placed(record, asked);
+      equal(
+        'the sightings',
+        asked.sightings.map((sighting) => sighting.report),
+        reports.map((record) => record.body.report),
+      );
+      equal(
+        'the signatures',
+        asked.sightings.map((sighting) => sighting.signature ?? null),
+        reports.map((record) => record.body.signature ?? null),
+      );
+      const inventory = bundle.record(result.inventory, 'inventory');
+      placed(inventory, asked);
+      equal('what the inventory stands on', inventory.standsOn, result.reports);
+      if (reports[0]) equal('the credential', result.credential, reports[0].body.report.credential);
+      equal('the sealed secret', result.sealed ?? null, reports.find((record) => record.body.report.sealed)?.body.report.sealed ?? null);
+      for (const hash of result.refusals) bundle.record(hash, 'refusal');
+      break;
+    }
+    case 'assess': {
+      const asked = input as AssessInput;
+      const result = activity.result as AssessResult;
+      const finding = bundle.record(result.finding, 'finding');
+      const snapshot = bundle.record(result.snapshot, 'snapshot');
+      placed(finding, asked);
+      placed(snapshot, asked);
+      equal('what the finding stands on', finding.standsOn, [...asked.reports, asked.inventory]);
+      equal('what the snapshot stands on', snapshot.standsOn, [result.finding]);
+      equal('whether it is live', result.live, finding.body.live);
+      equal('whether the sweep counts', result.swept, finding.body.swept);
+      equal(
+        'the nodes',
+        result.nodes,
+        finding.body.graph.nodes.map((node) => node.id),
+      );
+      if (activity.queue !== `tourniquet-${finding.body.provider}-${finding.body.account}`)
+        problems.push('another account was looked at than was asked');
+      break;
+    }
+    case 'judge': {
+      const asked = input as JudgeInput;
+      const result = activity.result as JudgeResult;
+      const plan = bundle.record(result.plan, 'plan');
+      const verdict = bundle.record(result.verdict, 'verdict');
+      const assessment = bundle.record(result.assessment, 'assessment');
+      for (const record of [plan, verdict, assessment]) placed(record, asked);
+      equal('what the assessment stands on', assessment.standsOn, [
+        ...asked.reports,
+        asked.inventory,
+        asked.finding,
+        ...(asked.previousPlan ? [asked.previousPlan] : []),
+      ]);
+      equal('what the verdict stands on', verdict.standsOn, [result.assessment]);
+      equal('what the plan stands on', plan.standsOn, [result.assessment, result.verdict, asked.snapshot]);
+      equal('the plan', result.content, plan.body);
+      equal('the hash of the plan', result.planHash, planHash(plan.body));
+      equal('mode and rule', [result.mode, result.rule], [verdict.body.mode, verdict.body.rule]);
+      equal('whether it is live', result.live, assessment.body.finding.live);
+      equal('whether the sweep counts', result.swept, assessment.body.swept);
+      equal('the finding in the assessment', assessment.body.finding, bundle.record(asked.finding, 'finding').body);
+      break;
+    }
+    case 'rule': {
+      const asked = input as RuleInput;
+      const { record: hash, ...ruling } = activity.result as DecisionRuling;
+      const record = bundle.record(hash, 'decision');
+      placed(record, asked);
+      equal('the ruling', ruling, record.body.ruling);
+      equal('the decision', asked.signed, record.body.signed);
+      equal('the time of receipt', asked.receivedAt, record.body.receivedAt);
+      break;
+    }
+    case 'recordGate': {
+      const asked = input as GateEventInput;
+      const result = activity.result as { record: Hash; told: readonly string[]; acknowledged: boolean };
+      const record = bundle.record(result.record, 'gate');
+      placed(record, asked);
+      const { gate, planHash: hash, event, deadlineAt } = record.body;
+      equal(
+        'the gate',
+        { gate, planHash: hash, event, deadlineAt },
+        { gate: asked.gate, planHash: asked.planHash, event: asked.event, deadlineAt: asked.deadlineAt },
+      );
+      equal('who was told', result.told, record.body.told);
+      equal('whether it was acknowledged', result.acknowledged, record.body.acknowledgedBy !== undefined);
+      break;
+    }
+    case 'capture': {
+      const asked = input as CaptureInput;
+      const record = bundle.record((activity.result as { snapshot: Hash }).snapshot, 'snapshot');
+      placed(record, asked);
+      equal('what the snapshot stands on', record.standsOn, [asked.plan]);
+      break;
+    }
+    case 'apply':
+    case 'revert':
+    case 'reachHold': {
+      const { direction, asked } = changeOf(activity);
+      const result = activity.result as ApplyResult & RevertResult;
+      const record = bundle.record(result.record, 'step');
+      placed(record, asked.warrant);
+      const { body } = record;
+      equal('the step', [body.plan, body.step, body.direction], [asked.warrant.plan, asked.warrant.step, direction]);
+      equal('outcome and observation', [result.outcome, result.observation], [body.outcome, body.observation]);
+      equal('the residual', result.residual ?? null, body.residual ?? null);
+      equal('the clocks', result.clocks ?? null, body.clocks ?? null);
+      equal('what was made', result.made ?? null, body.made ?? null);
+      if (body.failure) problems.push('it completed, and its record is of a failure');
+      break;
+    }
+    case 'review':
+      bundle.record((activity.result as { record: Hash }).record, 'review');
+      break;
+    default:
+      problems.push('no activity of the engine');
+  }
+  return problems;
+}
+
+/** What an activity that changes the world was asked, straight or by way of the principal's hold. */
+function changeOf(activity: ActivityEntry): { direction: 'apply' | 'revert'; asked: ApplyInput | RevertInput; held?: HoldInput } {
+  const [input] = activity.args;
+  if (activity.type !== 'reachHold') return { direction: activity.type as 'apply' | 'revert', asked: input as ApplyInput | RevertInput };
+  const held = input as HoldInput;
+  const asked = held.direction === 'apply' ? held.apply : held.revert;
+  if (!asked) throw new Error('a hold was asked for nothing');
+  return { direction: held.direction, asked, held };
+}
+
+function checkPlans(bundle: Opened): string[] {
+  return bundle.completed().flatMap((activity) => {
+    if (activity.type !== 'judge') return [];
+    try {
+      return rederiveJudgement({
+        input: activity.args[0] as JudgeInput,
+        result: activity.result as JudgeResult,
+        record: (hash, type) => bundle.record(hash, type),
+        policyText: (path) => textOf(bundle.files.get(path)),
+        people: bundle.people,
+        manifests: bundle.options.manifests,
+      }).map((words) => `round ${(activity.args[0] as JudgeInput).round}: ${words}`);
+    } catch (error) {
+      return [`judge (event ${activity.eventId}): ${error instanceof Error ? error.message : 'unreadable'}`];
+    }
+  });
+}
+
+function checkDecisions(bundle: Opened): string[] {
+  const problems: string[] = [];
+  for (const activity of bundle.completed()) {
+    if (activity.type !== 'rule') continue;
+    const input = activity.args[0] as RuleInput;
+    const { record: hash, ...ruling } = activity.result as DecisionRuling;
+    const record = bundle.record(hash, 'decision');
+    const plan = input.plan ? bundle.record(input.plan, 'plan').body : undefined;
+    const barred = plan ? bundle.record(plan.verdict, 'verdict').body.barred : undefined;
+    const again = (now: string): DecisionRuling =>
+      ruleOnDecision({
+        input,
+        ...(plan && { plan }),
+        ...(barred && { barred }),
+        engine: bundle.trust.engine,
+        trust: bundle.trust,
+        people: bundle.people,
+        verify: verifyEnvelope,
+        now,
+      });
+    // The judge looked at its clock a moment before it wrote the record; what expired in between may be ruled either way.
+    const before = new Date(Date.parse(record.at) - 1000).toISOString();
+    if (!same(again(record.at), ruling) && !same(again(before), ruling)) {
+      const read = readDecision(input.signed);
+      problems.push(
+        `${read.ok ? read.decision.id : near(hash)} would be ruled ${again(record.at).code ?? 'accepted'} and was ${ruling.code ?? 'accepted'}`,
+      );
+    }
+  }
+  return problems;
+}
+
+function checkWarrants(bundle: Opened): string[] {
+  const problems: string[] = [];
+  for (const activity of bundle.completed()) {
+    if (!['apply', 'revert', 'reachHold'].includes(activity.type)) continue;
+    const { direction, asked, held } = changeOf(activity);
+    const plan = bundle.record(asked.warrant.plan, 'plan');
+    const step = plan.body.steps.find((each) => each.id === asked.warrant.step);
+    if (!step) {
+      problems.push(`${asked.warrant.step} is in no plan`);
+      continue;
+    }
+    const revert = direction === 'revert' ? (asked as RevertInput) : undefined;
+    const authorities = (revert ? [revert.because] : asked.warrant.decisions).flatMap((hash) => bundle.records.get(hash) ?? []);
+    const answer = checkWarrant({
+      warrant: asked.warrant,
+      ...(revert && { revert }),
+      plan,
+      snapshot: bundle.record(asked.warrant.snapshot, 'snapshot'),
+      authorities,
+      provider: step.provider,
+      account: step.account,
+      mode: 'act',
+      ownTargets: [],
+      trust: bundle.trust,
+      people: bundle.people,
+      now: activity.startedAt ?? activity.scheduledAt,
+      executing: held
+        ? { workflowId: holdId(held.provider, held.account, held.principal), runId: '' }
+        : { workflowId: bundle.manifest.incident, runId: bundle.manifest.run },
+      verify: verifyEnvelope,
+      barred: bundle.record(plan.body.verdict, 'verdict').body.barred,
+    });
+    if (!answer.ok) problems.push(`${direction} of ${step.id}: ${answer.words} (${answer.code})`);
+  }
+  return problems;
+}
+
+function checkReport(bundle: Opened): string[] {
+  const report = makeReport({ engine: bundle.trust.engine, chain: bundle.chain, records: bundle.records, facts: bundle.facts });
+  const problems: string[] = [];
+  if (reportJson(report) !== bundle.text(BundleFile.REPORT)) problems.push('report.json says something else');
+  if (reportHtml(report) !== bundle.text(BundleFile.REPORT_HTML)) problems.push('report.html says something else');
+  return problems;
+}
+
+async function checkReplay(bundle: Opened): Promise<{ problems: string[]; unknownCode: boolean }> {
+  const { options, manifest } = bundle;
+  const shipped = textOf(bundle.files.get(BundleFile.CODE));
+  const known = options.release?.hash === manifest.code || options.trust?.code.includes(manifest.code) === true;
+  if (!known) {
+    return { problems: [`the code ${near(manifest.code)} is of no known release, and no trust file given names it`], unknownCode: true };
+  }
+  const code = options.release?.hash === manifest.code ? options.release.code : shipped;
+  if (code === undefined) return { problems: [`the code ${near(manifest.code)} is not here`], unknownCode: true };
+  if (code === shipped && codeHash(shipped) !== manifest.code)
+    return { problems: ['workflows.cjs is not the code that the manifest names'], unknownCode: false };
+  if (!options.replay) return { problems: ['no replay was made'], unknownCode: false };
+  const outcome = await options.replay({
+    code,
+    history: bundle.files.get(BundleFile.HISTORY) ?? new Uint8Array(),
+    workflowId: manifest.incident,
+  });
+  if (outcome.error !== undefined) return { problems: [outcome.error], unknownCode: false };
+  const problems: string[] = [];
+  const scheduled = bundle.facts.activities;
+  // What the code asked for after the last event of an unfinished history is in no history yet.
+  if (outcome.scheduled.length < scheduled.length)
+    problems.push(`it asks for ${outcome.scheduled.length} activities and the history has ${scheduled.length}`);
+  if (bundle.facts.end && outcome.scheduled.length > scheduled.length)
+    problems.push(`it asks for ${outcome.scheduled.length - scheduled.length} activities more`);
+  scheduled.forEach((activity, index) => {
+    const again = outcome.scheduled[index];
+    if (!again) return;
+    if (again.type !== activity.type) problems.push(`event ${activity.eventId} is ${activity.type}, and the code asks for ${again.type}`);
+    else if (!same(again.args, activity.args)) problems.push(`event ${activity.eventId}: ${activity.type} was asked with other arguments`);
+  });
+  return { problems, unknownCode: false };
+}
