@@ -8,7 +8,7 @@ import type { Action, Applied, Probed, Reverted, StepContext } from '../contract
 import { isoOf, type Key, type Vault, type Version } from './client.ts';
 import type { Bench } from './connect.ts';
 import { manifest } from './manifest.ts';
-import { holds, madeBy, pathOf, recalled, type Staged, stagedSchema } from './staging.ts';
+import { holds, madeBy, mintedSchema, pathOf, recalled, type Staged, shred, stagedSchema, storeOf, storesBeside } from './staging.ts';
 
 const own = actionOf(manifest, 'distribute-secret');
 
@@ -60,6 +60,7 @@ export function distributeSecret(bench: Bench): Action {
       if (holds(now, staged) && (isNext(now, before) || isSame(now, before))) {
         // The reply to an earlier attempt was lost, or somebody had put exactly this there before we captured.
         await clean(vault, shelf, staged, context);
+        await shredLast(vault, target, context);
         return done('already', now as Version, before, vault);
       }
       if (!isSame(now, before)) throw fault('provider.conflict', { path, because: 'somebody has written there since the capture' });
@@ -77,6 +78,7 @@ export function distributeSecret(bench: Bench): Action {
         throw fault('provider.uncertain', { path, because: 'what was read back is not what was written' });
       }
       await clean(vault, shelf, staged, context);
+      await shredLast(vault, target, context);
       return done('changed', read, before, vault);
     },
 
@@ -179,6 +181,24 @@ async function clean(vault: Vault, shelf: Key, staged: Staged, context: StepCont
   await vault.deleteKey(shelf);
   if ((await vault.metadata(shelf)) !== undefined)
     throw fault('provider.uncertain', { path: staged.stagedPath, because: 'the staged copy is still there' });
+}
+
+/**
+ * Shreds the sealed blob once every store of ours that holds this principal's credential has the new one: after that nobody needs it. Of several
+ * distributions at once, the one that looks last sees all of them. A store that is left out of the plan leaves the blob, sealed as it is.
+ */
+async function shredLast(vault: Vault, target: Target, context: StepContext): Promise<void> {
+  if (typeof context.params.mint !== 'string') return;
+  const minted = madeBy('mint', mintedSchema, context);
+  if (minted === undefined) return;
+  const stores = storesBeside(storeOf(target, context), context);
+  if (stores.length === 1) return;
+  for (const store of stores) {
+    const field = store.fields.accessKeyId;
+    const live = await vault.read(await vault.locate(store.path));
+    if (field === undefined || live?.content?.[field] !== minted.accessKeyId) return;
+  }
+  await shred(context, minted.sealed);
 }
 
 function done(outcome: Applied['outcome'], live: Version, before: DistributeBefore, vault: Vault): Applied {

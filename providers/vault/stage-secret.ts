@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { hashOf, isHash } from '../../domain/canonical.ts';
-import { codeOf, fault } from '../../domain/errors.ts';
+import { fault } from '../../domain/errors.ts';
 import { actionOf } from '../../domain/manifest.ts';
 import { no, unknown, yes } from '../../domain/observation.ts';
 import type { Target } from '../../domain/plan.ts';
@@ -8,7 +8,7 @@ import type { Action, Applied, Probed, Reverted, StepContext } from '../contract
 import { isoOf, type Key, type KeyMetadata, type Vault } from './client.ts';
 import type { Bench } from './connect.ts';
 import { manifest } from './manifest.ts';
-import { bears, madeBy, marksOf, mintedSchema, pathOf, recalled, stagingPath, storeOf } from './staging.ts';
+import { bears, madeBy, marksOf, mintedSchema, pathOf, recalled, shred, stagingPath, storeOf, storesBeside } from './staging.ts';
 
 const own = actionOf(manifest, 'stage-secret');
 
@@ -20,7 +20,8 @@ const secretSchema = z.record(z.string().min(1), z.string().min(1));
 
 /**
  * Opens the sealed secret of the mint named in `params.mint` and writes it beside the live path, under the store's names for its fields. The sealed blob is
- * shredded only after the copy in the store has been read back, so that at every moment the secret stands in at least one place.
+ * shredded only after the copy in the store has been read back, so that at every moment the secret stands in at least one place. Where several stores wait
+ * for the same secret it stays, until `distribute-secret` has seen it in all of them.
  */
 export function stageSecret(bench: Bench): Action {
   if (own === undefined) throw fault('engine.unexpected', { manifest: 'stage-secret' });
@@ -45,15 +46,17 @@ export function stageSecret(bench: Bench): Action {
       const marks = { ...marksOf(context), tourniquet_made: accessKeyId };
       const metadata = await vault.metadata(key);
       refuseOthers(metadata, marks, stagedPath);
+      const store = storeOf(target, context);
+      const last = storesBeside(store, context).length === 1;
 
       const standing = metadata === undefined ? undefined : await stagedCopy(vault, key, metadata);
       if (standing !== undefined) {
         // The reply to an earlier attempt was lost, or the attempt died between writing and shredding.
-        await shred(context, sealed);
+        if (last) await shred(context, sealed);
         return done('already', standing, stagedPath, accessKeyId, vault);
       }
 
-      const fields = mapped(await openSecret(context, sealed, keyId, accessKeyId), storeOf(target, context).fields, stagedPath);
+      const fields = mapped(await openSecret(context, sealed, keyId, accessKeyId), store.fields, stagedPath);
       context.signal.throwIfAborted();
       // ORDER: marks before content, so that no copy of a secret ever stands there without saying whose it is.
       await vault.annotate(key, { ...marks, tourniquet_content: hashOf(fields), tourniquet_fields: JSON.stringify(Object.keys(fields)) });
@@ -63,7 +66,7 @@ export function stageSecret(bench: Bench): Action {
       if (copy === undefined || copy.content !== hashOf(fields) || copy.version !== written.version) {
         throw fault('provider.uncertain', { path: stagedPath, because: 'what was read back is not what was written' });
       }
-      await shred(context, sealed);
+      if (last) await shred(context, sealed);
       return done('changed', copy, stagedPath, accessKeyId, vault);
     },
 
@@ -170,15 +173,6 @@ function mapped(
       return [place, value];
     }),
   );
-}
-
-/** Shredding what is gone already is as good. */
-async function shred(context: StepContext, sealed: string): Promise<void> {
-  try {
-    if (isHash(sealed)) await context.sealing.shred(sealed);
-  } catch (error) {
-    if (codeOf(error) !== 'record.missing') throw error;
-  }
 }
 
 function done(outcome: Applied['outcome'], copy: Copy, stagedPath: string, accessKeyId: string, vault: Vault): Applied {

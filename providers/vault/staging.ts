@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Store } from '../../domain/assessment.ts';
 import { hashOf, isHash, shortHash } from '../../domain/canonical.ts';
-import { fault } from '../../domain/errors.ts';
+import { codeOf, fault } from '../../domain/errors.ts';
 import type { Target } from '../../domain/plan.ts';
 import type { StepContext } from '../contract.ts';
 import type { Version } from './client.ts';
@@ -43,6 +43,13 @@ export function storeOf(target: Target, context: Pick<StepContext, 'inventory'>)
   );
   if (store === undefined) throw fault('provider.invalid', { path: pathOf(target), because: 'the inventory has no such store' });
   return store;
+}
+
+/** All stores of this worker that hold the same principal's credential, the target's own included: one minted secret goes to each of them. */
+export function storesBeside(store: Store, context: Pick<StepContext, 'inventory'>): readonly Store[] {
+  return context.inventory.stores.filter(
+    (one) => one.provider === store.provider && one.account === store.account && one.principal === store.principal,
+  );
 }
 
 /** A before-state as it comes back out of its record. */
@@ -90,6 +97,15 @@ export const stagedSchema = z.object({
     .pipe(z.array(z.string()).min(1)),
 });
 export type Staged = z.output<typeof stagedSchema>;
+
+/** Shredding what is gone already is as good. */
+export async function shred(context: Pick<StepContext, 'sealing'>, sealed: string): Promise<void> {
+  try {
+    if (isHash(sealed)) await context.sealing.shred(sealed);
+  } catch (error) {
+    if (codeOf(error) !== 'record.missing') throw error;
+  }
+}
 
 /** True if a version of the live secret holds what was staged, whatever else is beside it. */
 export function holds(version: Version | undefined, staged: Staged): boolean {

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { Secret } from '../../domain/secret.ts';
 import type { Action, Applied, StepContext } from '../../providers/contract.ts';
-import { codeOf, makePlace, type Place } from './bench.ts';
+import { provider } from '../../providers/vault/index.ts';
+import { codeOf, makePlace, type Place, policyFor } from './bench.ts';
 import { type FaultProxy, startProxy, startServer, type TestServer } from './server.ts';
 
 let server: TestServer;
@@ -260,6 +262,39 @@ describe('vault/distribute-secret on a real server', () => {
     const at = await arrange();
     const told = JSON.stringify([at.before, await at.apply(), await at.probe(), await at.revert(), at.place.beats, proxy.seen]);
     for (const hidden of [at.minted.secret, old.secret_key, at.place.token]) expect(told).not.toContain(hidden);
+  });
+
+  it('one minted secret for two stores is kept sealed until both have it, and shredded then', async () => {
+    const one = await arrange();
+    const below = `${one.live}-too`;
+    const second = { ...one.place.store, id: 'second', path: `kv/${below}`, fields: { accessKeyId: 'id', secretAccessKey: 'key' } };
+    await server.call('PUT', 'sys/policies/acl/both', { policy: `${policyFor('kv', one.live)}\n${policyFor('kv', below)}` });
+    const { body } = await server.call('POST', 'auth/token/create', { policies: ['both'] });
+    const connection = await provider.connect({
+      provider: 'vault',
+      account: 'lab',
+      mode: 'act',
+      settings: {},
+      credentials: { address: new Secret(proxy.address), token: new Secret(body.auth.client_token) },
+    });
+    const minted = await one.place.mint();
+    const inventory = { stores: [one.place.store, second], consumers: [] };
+    const made: Record<string, Record<string, string>> = { m: minted.made };
+    const run = async (name: string, path: string, step: string, params: Record<string, string>) => {
+      const action = connection.actions[name] as Action;
+      const target = { account: 'lab', path };
+      const context = one.place.context(params, made, { step, inventory });
+      made[step] = { ...(await action.apply(target, await action.capture(target, context), context)).made };
+    };
+    const sealed = () => one.place.sealing.blobs.has(minted.made.sealed as never);
+    await run('stage-secret', one.place.store.path, 's1', { mint: 'm' });
+    expect(sealed()).toBe(true);
+    await run('stage-secret', second.path, 's2', { mint: 'm' });
+    await run('distribute-secret', one.place.store.path, 'd1', { stage: 's1', mint: 'm' });
+    expect(sealed()).toBe(true);
+    await run('distribute-secret', second.path, 'd2', { stage: 's2', mint: 'm' });
+    expect(sealed()).toBe(false);
+    expect((await server.call('GET', `kv/data/${below}`)).body.data.data).toEqual({ id: minted.id, key: minted.secret });
   });
 
   it.each([{ path: 'kv/ci/*' }, { path: 'kv/../sys/policies' }, { path: '' }, {}, { path: 'secret' }])(

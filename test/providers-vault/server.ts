@@ -1,12 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, request as send } from 'node:http';
-import { type AddressInfo, createServer as createSocket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
+import { startOpenBao } from '../../lab/servers/openbao.ts';
 
-/** A real OpenBao in memory, with a file audit device and a KV version 2 mount `kv`. */
+/** The lab's OpenBao, with a file audit device and a KV version 2 mount `kv`. */
 export interface TestServer {
   readonly address: string;
   readonly rootToken: string;
@@ -20,24 +19,7 @@ type Answer = any;
 
 export async function startServer(): Promise<TestServer> {
   const dir = await mkdtemp(join(tmpdir(), 'tourniquet-bao-'));
-  const auditLog = join(dir, 'audit.log');
-  const rootToken = 'root-of-this-test-only';
-  const port = await freePort();
-  const address = `http://127.0.0.1:${port}`;
-  await writeFile(join(dir, 'server.hcl'), `audit "file" "lab" {\n  options {\n    file_path = "${auditLog}"\n  }\n}\n`);
-  const child = spawn(
-    binary(),
-    [
-      'server',
-      '-dev',
-      '-dev-no-store-token',
-      `-dev-root-token-id=${rootToken}`,
-      `-dev-listen-address=127.0.0.1:${port}`,
-      `-config=${join(dir, 'server.hcl')}`,
-    ],
-    { env: { HOME: dir, PATH: process.env.PATH ?? '' }, stdio: ['ignore', 'ignore', 'ignore'] },
-  );
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  const { address, rootToken, auditFile, stop } = await startOpenBao({ directory: dir });
   const call: TestServer['call'] = async (method, path, body, token = rootToken) => {
     const response = await fetch(`${address}/v1/${path}`, {
       method,
@@ -47,50 +29,23 @@ export async function startServer(): Promise<TestServer> {
     const text = await response.text();
     return { status: response.status, body: text === '' ? undefined : JSON.parse(text) };
   };
-  await until(child, async () => (await call('GET', 'sys/health')).status === 200);
   await call('POST', 'sys/mounts/kv', { type: 'kv', options: { version: '2' } });
   // A new mount of version 2 is made ready in the background and refuses writes until then.
-  await until(child, async () => (await call('POST', 'kv/data/ready', { data: { x: 'y' } })).status === 200);
+  for (const end = Date.now() + 30_000; (await call('POST', 'kv/data/ready', { data: { x: 'y' } })).status !== 200; ) {
+    if (Date.now() > end) throw new Error('the mount was not ready in 30 s');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
   return {
     address,
     rootToken,
-    auditLog,
+    auditLog: auditFile,
     dir,
     call,
     stop: async () => {
-      child.kill('SIGKILL');
-      await ended;
+      await stop();
       await rm(dir, { recursive: true, force: true });
     },
   };
-}
-
-async function until(child: ChildProcess, ready: () => Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + 30_000; ; ) {
-    if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}`);
-    if (await ready().catch(() => false)) return;
-    if (Date.now() > end) throw new Error('the server did not come up in 30 s');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
-function binary(): string {
-  const tools = new URL('../../.tools/', import.meta.url).pathname;
-  const kept = existsSync(tools) ? readdirSync(tools, { recursive: true, encoding: 'utf8' }).filter((name) => /(^|\/)bao$/.test(name)) : [];
-  const found = [
-    ...kept.map((name) => join(tools, name)),
-    ...(process.env.PATH ?? '').split(delimiter).map((dir) => join(dir, 'bao')),
-  ].find(existsSync);
-  if (found === undefined) throw new Error('no bao under .tools or on PATH: npm test puts it there');
-  return found;
-}
-
-async function freePort(): Promise<number> {
-  const socket = createSocket();
-  await new Promise<void>((resolve) => socket.listen(0, '127.0.0.1', resolve));
-  const { port } = socket.address() as AddressInfo;
-  await new Promise((resolve) => socket.close(resolve));
-  return port;
 }
 
 /** What the proxy is to do with one request, by its number since the last `reset`. */
