@@ -179,12 +179,16 @@ export class Log {
     return pace;
   }
 
-  /** Looks one attribute up in one Region, newest events first, page by page. Throttling is waited out, as often as it comes, until the signal aborts. */
+  /**
+   * Looks one attribute up in one Region, newest events first, page by page. Throttling is waited out, each refusal longer than the last, until the
+   * account's patience ends; then it is the caller's.
+   */
   async find(calls: Calls, region: string, query: Query, waiting: Waiting): Promise<Found> {
     const events: LogEvent[] = [];
     let token: string | undefined;
     let failures = 0;
     let restarts = 0;
+    let refusedSince: number | undefined;
     for (let page = 0; page < query.mostPages; ) {
       await this.#pace(region).turn((ms) => waiting.sleep(ms));
       waiting.heartbeat({ region, page });
@@ -202,6 +206,7 @@ export class Log {
         );
         this.#pace(region).served();
         failures = 0;
+        refusedSince = undefined;
         page++;
         for (const entry of answer.Events ?? []) {
           const event = readEvent(entry.CloudTrailEvent, region);
@@ -214,6 +219,8 @@ export class Log {
       } catch (error) {
         const code = codeOf(error);
         if (code === 'provider.throttled') {
+          refusedSince ??= performance.now();
+          if (performance.now() - refusedSince > waiting.timing.giveUpMs) throw error;
           this.#pace(region).refused();
         } else if (code === 'provider.invalid' && token !== undefined && restarts++ < 2) {
           // A token is good for its own look-up and not for ever: begin again, events are told apart by their ids.
