@@ -45,8 +45,11 @@ export function createApply(deps: ProviderDeps) {
     return await guarded(
       () =>
         withPulse(async (pulse) => {
-          const { plan, step, before, action } = await course.admit(input.warrant.decisions);
-          const context = contextOf(deps, pulse, plan, step, await madeBy(deps, input.made), await inventoryOf(deps, plan), input.heldBy);
+          const { plan, step, before, action, attested } = await course.admit(input.warrant.decisions);
+          const context = {
+            ...contextOf(deps, pulse, plan, step, await madeBy(deps, input.made), await inventoryOf(deps, plan), input.heldBy),
+            attested,
+          };
           const applied = await action.apply(step.target, before, context);
           course.requestIds.push(...applied.requestIds);
           const probed = await probeUntilSeen(action, step, before, context, pulse, course.requestIds, applied.made);
@@ -128,7 +131,10 @@ class Course {
     this.#direction = direction;
   }
 
-  async admit(decisions: readonly Hash[], revert?: RevertInput): Promise<{ plan: Plan; step: PlanStep; before: unknown; action: Action }> {
+  async admit(
+    decisions: readonly Hash[],
+    revert?: RevertInput,
+  ): Promise<{ plan: Plan; step: PlanStep; before: unknown; action: Action; attested: NonNullable<StepContext['attested']> }> {
     const deps = this.#deps;
     const warrant = this.#warrant;
     const execution = activityInfo().workflowExecution;
@@ -168,7 +174,7 @@ class Course {
     this.#admitted = { plan, step: checked.step };
     const action = actionFor(deps, checked.step);
     const before = snapshot.body.befores[stepKey(checked.step.action, checked.step.target)];
-    return { plan, step: checked.step, before, action };
+    return { plan, step: checked.step, before, action, attested: checked.approvals ?? [] };
   }
 
   async write(body: Partial<StepRecord> & { observation: Observation }): Promise<Hash> {

@@ -39,7 +39,13 @@ export interface WarrantQuestion {
 
 /** The step that may be taken, or why not. */
 export type WarrantAnswer =
-  | { readonly ok: true; readonly plan: Plan; readonly step: PlanStep }
+  | {
+      readonly ok: true;
+      readonly plan: Plan;
+      readonly step: PlanStep;
+      /** Who approved the step's gate, and when the judge had it. Left out where nobody did: without a gate, or by silence. */
+      readonly approvals?: readonly { readonly by: string; readonly at: string }[];
+    }
   | { readonly ok: false; readonly code: ErrorCode; readonly words: string };
 
 type Refusal = { readonly code: ErrorCode; readonly words: string } | undefined;
@@ -64,7 +70,18 @@ export function checkWarrant(question: WarrantQuestion): WarrantAnswer {
     faultOfSpending(question);
   if (refusal) return { ok: false, ...refusal };
   // faultOfStep has refused a step that is not there.
-  return step ? { ok: true, plan, step } : { ok: false, code: 'warrant.no-such-step', words: 'the plan holds no such step' };
+  if (!step) return { ok: false, code: 'warrant.no-such-step', words: 'the plan holds no such step' };
+  const approvals = question.revert ? [] : approvalsOf(question, step);
+  return { ok: true, plan, step, ...(approvals.length > 0 ? { approvals } : {}) };
+}
+
+function approvalsOf(question: WarrantQuestion, step: PlanStep): readonly { readonly by: string; readonly at: string }[] {
+  const { gate } = step;
+  if (gate === undefined) return [];
+  return question.authorities.flatMap((record) => {
+    const read = decisionIn(question, record, gate, DecisionVerdict.APPROVE);
+    return typeof read === 'string' ? [] : [{ by: read.by, at: record.at }];
+  });
 }
 
 function faultOfPlan({ plan, trust, now }: WarrantQuestion): Refusal {

@@ -30,6 +30,8 @@ export interface StepContext {
   readonly made: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /** The consumers and stores the plan's inventory record declares. */
   readonly inventory: { readonly consumers: readonly Consumer[]; readonly stores: readonly Store[] };
+  /** The accepted approvals of the step's gate, by person: what a step done by hand stands on. None where silence opened the gate. */
+  readonly attested?: readonly { readonly by: string; readonly at: string }[];
   /** Waits, heartbeating, until `ms` have passed or the signal aborts (then it throws). */
   sleep(ms: number): Promise<void>;
 }

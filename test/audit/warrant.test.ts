@@ -100,6 +100,14 @@ describe('a warrant that holds', () => {
     expect(approved(two, decisionRecord(decided(two)), decisionRecord(decided(two, { by: 'ben' })))).toBe('ok');
   });
 
+  it('names who approved, as the signatures have it, and nobody where silence opened the gate', () => {
+    const decision = decisionRecord(decided(behindGate));
+    const base = question(behindGate);
+    expect(checkWarrant({ ...base, authorities: [decision] })).toMatchObject({ ok: true, approvals: [{ by: 'ada', at: decision.at }] });
+    const proceed = planOf({ steps: [gated], gates: [gateOf({ rule: { onSilence: 'proceed' } })] });
+    expect(checkWarrant({ ...question(proceed), authorities: [defaultOf(proceed)] })).not.toHaveProperty('approvals');
+  });
+
   it('lets silence do what the plan says it means', () => {
     const proceed = planOf({ steps: [gated], gates: [gateOf({ rule: { onSilence: 'proceed' } })] });
     expect(approved(proceed, defaultOf(proceed))).toBe('ok');
