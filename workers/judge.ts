@@ -3,7 +3,7 @@ import { Client } from '@temporalio/client';
 import { type NativeConnection, Worker } from '@temporalio/worker';
 import { createJudgeActivities, createProviderActivities } from '../activities/index.ts';
 import { dataConverterFor } from '../audit/codec.ts';
-import { readKeys } from '../audit/keys.ts';
+import { readKey } from '../audit/keys.ts';
 import { signerFrom } from '../audit/signing.ts';
 import { hashOf } from '../domain/canonical.ts';
 import { fault } from '../domain/errors.ts';
@@ -25,8 +25,8 @@ export async function createJudge(settings: Settings, connection: NativeConnecti
   const code = await workflowCode();
   const dataConverter = dataConverterFor(common.keyring);
   const client = new Client({ connection, namespace, dataConverter });
-  const signing = readKeys(keys).find((key) => key.role === KeyRole.JUDGE);
-  if (!signing) throw fault('key.missing', { folder: keys, role: 'judge' });
+  const signing = readKey(join(keys, 'signing.json'));
+  if (signing.role !== KeyRole.JUDGE) throw fault('key.missing', { folder: keys, role: 'judge' });
   const signer = signerFrom(signing);
   const policy = fresh(configuration.policy, () => {
     const text = readText(configuration.policy);

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CommonDeps } from '../activities/index.ts';
 import { openKeyring } from '../audit/codec.ts';
-import { readKeys, readStoreKey } from '../audit/keys.ts';
+import { readKey, readStoreKey } from '../audit/keys.ts';
 import { createRecords, type Records } from '../audit/records.ts';
 import { signerFrom, verifyEnvelope } from '../audit/signing.ts';
 import { openDirectoryStore } from '../audit/store.ts';
@@ -89,8 +89,8 @@ export function commonDeps(
 ): CommonDeps & { readonly records: Records; readonly keyring: ReturnType<typeof openKeyring> | undefined } {
   const { configuration, keys } = settings;
   const role = settings.role === 'judge' ? KeyRole.JUDGE : KeyRole.WORKER;
-  const signing = readKeys(keys).find((key) => key.role === role);
-  if (!signing) throw fault('key.missing', { folder: keys, role });
+  const signing = readKey(join(keys, 'signing.json'));
+  if (signing.role !== role) throw fault('key.missing', { folder: keys, role });
   const trust = fresh<Trust>(configuration.trust, () => readTrust(configuration.trust, configuration.root));
   const people = fresh<People>(configuration.people, () => readPeople(configuration.people, trust()));
   const store = openDirectoryStore(configuration.store.directory, readStoreKey(join(keys, 'store.key')));
