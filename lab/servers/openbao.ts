@@ -12,6 +12,8 @@ export interface OpenBaoOptions {
   readonly clusterPort?: number;
   readonly auditFile?: string;
   readonly log?: string;
+  /** Told of the process as soon as there is one, before it is ready: whoever keeps a list of what to end must not miss it. */
+  readonly onPart?: (part: Part) => void;
 }
 
 export interface OpenBaoServer {
@@ -69,6 +71,7 @@ audit "file" "to-file" {
     { mode: 0o600 },
   );
   const part = startPart('openbao', findServer('bao').path, ['server', '-config', configuration, '-log-level', 'warn'], { log });
+  options.onPart?.(part);
   const rootFile = join(directory, 'root.json');
   try {
     await untilReady(part, log, async () => {

@@ -13,6 +13,8 @@ export interface TemporalOptions {
   readonly searchAttributes?: readonly string[];
   readonly log?: string;
   readonly headless?: boolean;
+  /** Told of the process as soon as there is one, before it is ready: whoever keeps a list of what to end must not miss it. */
+  readonly onPart?: (part: Part) => void;
 }
 
 export interface TemporalServer {
@@ -55,6 +57,7 @@ export async function startTemporal(options: TemporalOptions): Promise<TemporalS
     ...(options.searchAttributes ?? []).flatMap((name) => ['--search-attribute', `${name}=Keyword`]),
   ];
   const part = startPart('temporal', findServer('temporal').path, args, { log });
+  options.onPart?.(part);
   const address = `127.0.0.1:${port}`;
   try {
     await untilReady(part, log, async () => {
