@@ -1,8 +1,10 @@
+import { connect } from 'node:net';
 import { hostname, userInfo } from 'node:os';
 import { Client, Connection, type ConnectionLike, type ConnectionOptions } from '@temporalio/client';
 import type { DataConverter } from '@temporalio/common';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { dataConverterFor, type Keyring } from '../audit/codec.ts';
+import { fault } from '../domain/errors.ts';
 import type { Report } from '../domain/report.ts';
 import type { ReportDraft } from '../intake/index.ts';
 import { faultOf } from './faults.ts';
@@ -112,7 +114,8 @@ export function createClient(options: ClientOptions = {}): TourniquetClient {
   return {
     async connect() {
       try {
-        await temporal.workflowService.getSystemInfo({});
+        if (made !== undefined) await knock(made.address);
+        await temporal.connection.withDeadline(Date.now() + 5000, () => temporal.workflowService.getSystemInfo({}));
       } catch (error) {
         throw faultOf(error, { ...(made === undefined ? {} : { address: made.address }), attempted: 'connect' });
       }
@@ -146,6 +149,23 @@ function connectionFor(options: ClientOptions): {
     connectTimeout: 5000,
   });
   return { connection, address, namespace: namespace ?? options.namespace };
+}
+
+/** A refused port is refused at once; the gRPC channel beneath would try again for twenty seconds before it said so. */
+function knock(address: string): Promise<void> {
+  const [, host = '', port = ''] = /^\[?(.+?)\]?:(\d+)$/.exec(address.replace(/^[a-z]+:\/\/\/?/, '')) ?? [];
+  if (port === '') return Promise.resolve();
+  return new Promise((done, failed) => {
+    const socket = connect({ host, port: Number(port), timeout: 5000 });
+    const end = (error?: Error) => {
+      socket.destroy();
+      if (error === undefined) done();
+      else failed(fault('engine.unavailable', { address, attempted: 'connect' }, error));
+    };
+    socket.once('connect', () => end());
+    socket.once('timeout', () => end(new Error('no answer within 5 s')));
+    socket.once('error', end);
+  });
 }
 
 function whoever(): string {

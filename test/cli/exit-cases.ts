@@ -1,0 +1,60 @@
+/** One wrong call of each command, with the exit code and the error code it ends with. It runs in a folder with a made engine whose server is away. */
+export const exitCases: Readonly<
+  Record<string, readonly { readonly argv: readonly string[]; readonly exit: number; readonly code?: string; readonly stdin?: string }[]>
+> = {
+  init: [
+    { argv: ['init', '.', '--person', 'alice:approver'], exit: 2, code: 'file.exists' },
+    { argv: ['init', 'new'], exit: 2, code: 'usage.invalid' },
+    { argv: ['init', 'new', '--person', 'alice'], exit: 2, code: 'usage.invalid' },
+    { argv: ['init', 'new', '--person', 'alice:approver', '--account', 'aws'], exit: 2, code: 'usage.invalid' },
+    { argv: ['init', 'new', '--person', 'alice:approver'], exit: 2, code: 'usage.invalid' },
+  ],
+  report: [
+    { argv: ['report'], exit: 2, code: 'usage.invalid' },
+    { argv: ['report', 'nowhere.json'], exit: 2, code: 'file.missing' },
+    { argv: ['report', '-'], stdin: '{"a":', exit: 2 },
+    { argv: ['report', '-'], stdin: '{"a":1}', exit: 2 },
+    { argv: ['report', '-', '--format', 'gitleaks'], stdin: '[]', exit: 0 },
+    { argv: ['report', '--key-id', 'not-a-key-id'], exit: 2, code: 'usage.invalid' },
+    { argv: ['report', '--where', 'moon'], exit: 2, code: 'usage.invalid' },
+    { argv: ['report', '--secret'], exit: 2, code: 'usage.invalid' },
+    { argv: ['report', '--key-id', 'AKIAY34FZKBOKMUTVV7A'], exit: 1, code: 'engine.unavailable' },
+    { argv: ['report', '--key-id', 'AKIAY34FZKBOKMUTVV7A', '--as', 'nobody'], exit: 4, code: 'key.missing' },
+  ],
+  list: [
+    { argv: ['list'], exit: 1, code: 'engine.unavailable' },
+    { argv: ['list', '--state', 'asleep'], exit: 2, code: 'usage.invalid' },
+    { argv: ['list', '--keys', 'elsewhere'], exit: 4, code: 'key.missing' },
+    { argv: ['list', '--config', 'nowhere.yaml'], exit: 2, code: 'file.missing' },
+  ],
+  show: [
+    { argv: ['show'], exit: 2, code: 'usage.invalid' },
+    { argv: ['show', 'deadbeef'], exit: 1, code: 'engine.unavailable' },
+  ],
+  plan: [{ argv: ['plan', 'deadbeef'], exit: 1, code: 'engine.unavailable' }],
+  approve: [
+    { argv: ['approve', 'deadbeef', '--reason', 'x', '--as', 'alice'], exit: 2, code: 'usage.invalid' },
+    { argv: ['approve', 'deadbeef', '--plan', 'sha256:0', '--reason', 'x', '--as', 'alice'], exit: 1, code: 'engine.unavailable' },
+  ],
+  reject: [{ argv: ['reject', 'deadbeef'], exit: 1, code: 'engine.unavailable' }],
+  rollback: [{ argv: ['rollback', 'deadbeef'], exit: 1, code: 'engine.unavailable' }],
+  watch: [
+    { argv: ['watch', 'deadbeef'], exit: 1, code: 'engine.unavailable' },
+    { argv: ['watch', 'deadbeef', '--until', 'lunch'], exit: 2, code: 'usage.invalid' },
+  ],
+  'key new': [
+    { argv: ['key', 'new', 'tourniquet.yaml', '--as', 'dora'], exit: 2, code: 'file.exists' },
+    { argv: ['key', 'new', 'dora.json'], exit: 2, code: 'usage.invalid' },
+    { argv: ['key', 'new', 'dora.json', '--as', 'dora'], exit: 2, code: 'usage.invalid' },
+    { argv: ['key', 'new', 'dora.json', '--as', 'dora', '--valid', 'long'], exit: 2, code: 'usage.invalid' },
+    { argv: ['key', 'new', 'dora.json', '--as', 'dora', '--passphrase-file', 'nowhere'], exit: 4, code: 'key.missing' },
+  ],
+  'key list': [{ argv: ['key', 'list', '--config', 'nowhere.yaml'], exit: 2, code: 'file.missing' }],
+  'decision sign': [{ argv: ['decision', 'sign', 'deadbeef', '--verdict', 'perhaps'], exit: 2, code: 'usage.invalid' }],
+  doctor: [{ argv: ['doctor'], exit: 1 }],
+  help: [
+    { argv: ['help', 'exit-codes'], exit: 0 },
+    { argv: ['help', 'decision.stale'], exit: 0 },
+    { argv: ['help', 'nonsense'], exit: 2, code: 'usage.invalid' },
+  ],
+};
