@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -6,7 +7,7 @@ import { Secret } from '../../domain/secret.ts';
 import type { AccountConfig } from '../../providers/contract.ts';
 import { instantOf, isoOf } from '../../providers/vault/client.ts';
 import { provider } from '../../providers/vault/index.ts';
-import { codeOf, makePlace } from './bench.ts';
+import { codeOf, makePlace, policyFor } from './bench.ts';
 import { type FaultProxy, startProxy, startServer, type TestServer } from './server.ts';
 
 let server: TestServer;
@@ -198,6 +199,17 @@ describe('what is told offline', () => {
     `s.${'Ab3'.repeat(8)} and more`,
   ])('%j is none', (text) => {
     expect(provider.identify(text)).toBeUndefined();
+  });
+
+  it('the policy in the README is the manifest’s, no more and no less', () => {
+    const page = readFileSync(new URL('../../providers/vault/README.md', import.meta.url), 'utf8');
+    const block = /```hcl\n([\s\S]*?)```/.exec(page)?.[1] ?? '';
+    const rules = (text: string) =>
+      [...text.matchAll(/path "([^"]+)"\s*\{ capabilities = (\[[^\]]+\])/g)]
+        .map(([, path, list]) => [path, JSON.parse(list ?? '').sort()])
+        .sort();
+    expect(rules(block)).toEqual(rules(policyFor('kv', 'ci/deployer')));
+    expect(rules(block)).toHaveLength(5);
   });
 
   it('claims no kind as its own while there is no action on any', () => {
