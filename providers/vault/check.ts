@@ -2,8 +2,8 @@ import { stat } from 'node:fs/promises';
 import { codeOf, isFault } from '../../domain/errors.ts';
 import { no, type Observation, unknown, yes } from '../../domain/observation.ts';
 import type { Connection } from '../contract.ts';
+import type { VaultSettings } from './bench.ts';
 import type { Key, Vault } from './client.ts';
-import type { VaultSettings } from './connect.ts';
 import { stagingRoot } from './staging.ts';
 
 type Check = Awaited<ReturnType<Connection['check']>>[number];

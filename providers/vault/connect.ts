@@ -1,33 +1,13 @@
-import { z } from 'zod';
 import { fault } from '../../domain/errors.ts';
 import { unknown } from '../../domain/observation.ts';
 import type { AccountConfig, Connection, Look, Looked } from '../contract.ts';
+import { type Bench, settingsSchema } from './bench.ts';
 import { checkVault } from './check.ts';
 import { openVault, type Vault } from './client.ts';
 import { distributeSecret } from './distribute-secret.ts';
 import { silence } from './quiet.ts';
 import { stageSecret } from './stage-secret.ts';
 import { watchReaders } from './watch-readers.ts';
-
-/** What actions stand on: sessions with the server, and the audit log's file where the account names one. */
-export interface Bench {
-  readonly open: () => Vault;
-  readonly auditLog: string | undefined;
-  readonly namespace: string | undefined;
-}
-
-/** What an account's `settings` may say to this provider. Further keys are other readers' (`timing`). */
-const settingsSchema = z.object({
-  address: z.url({ protocol: /^https?$/ }).exactOptional(),
-  namespace: z.string().min(1).exactOptional(),
-  timeoutMs: z.number().int().positive().default(10_000),
-  /** The file the audit device writes, as this worker can read it. */
-  auditLog: z.string().min(1).exactOptional(),
-  /** Mounts of KV version 2 and paths in them that `check` is to look at. */
-  mounts: z.array(z.string().min(1)).default([]),
-  paths: z.array(z.string().min(1)).default([]),
-});
-export type VaultSettings = z.output<typeof settingsSchema>;
 
 /**
  * Connects with one server. The account's credentials are `token` and `address` (the address may stand in the settings instead). Sends nothing.

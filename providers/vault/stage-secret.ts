@@ -5,8 +5,8 @@ import { actionOf } from '../../domain/manifest.ts';
 import { no, unknown, yes } from '../../domain/observation.ts';
 import type { Target } from '../../domain/plan.ts';
 import type { Action, Applied, Probed, Reverted, StepContext } from '../contract.ts';
+import type { Bench } from './bench.ts';
 import { isoOf, type Key, type KeyMetadata, type Vault } from './client.ts';
-import type { Bench } from './connect.ts';
 import { manifest } from './manifest.ts';
 import { bears, madeBy, marksOf, mintedSchema, pathOf, recalled, shred, stagingPath, storeOf, storesBeside } from './staging.ts';
 

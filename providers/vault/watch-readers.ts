@@ -7,8 +7,8 @@ import { unknown, yes } from '../../domain/observation.ts';
 import type { Target } from '../../domain/plan.ts';
 import type { Action, Applied, Probed, StepContext } from '../contract.ts';
 import { AuditTail, endOf, type SeenRead } from './audit-log.ts';
+import type { Bench } from './bench.ts';
 import { instantOf, isoOf, type Key } from './client.ts';
-import type { Bench } from './connect.ts';
 import { manifest } from './manifest.ts';
 import { madeBy, pathOf, recalled, storeOf } from './staging.ts';
 
