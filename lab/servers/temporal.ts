@@ -52,6 +52,10 @@ export async function startTemporal(options: TemporalOptions): Promise<TemporalS
     'matching.numTaskqueueReadPartitions=1',
     '--dynamic-config-value',
     'matching.numTaskqueueWritePartitions=1',
+    // Neither the server nor its page asks anybody outside whether there is news.
+    '--dynamic-config-value',
+    'frontend.enableServerVersionCheck=false',
+    '--ui-disable-news-fetch',
     ...(uiPort ? ['--ui-port', String(uiPort)] : ['--headless']),
     ...(options.codecEndpoint ? ['--ui-codec-endpoint', options.codecEndpoint] : []),
     ...(options.searchAttributes ?? []).flatMap((name) => ['--search-attribute', `${name}=Keyword`]),
