@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest';
+import type { ProviderManifest } from '../../domain/manifest.ts';
+import { type Claim, type ClaimName, claimNames, claims } from './claims.ts';
+import { type Harness, stageOf } from './world.ts';
+
+export interface SuiteOptions {
+  /** Claims that this action does not keep, each with the reason, which also stands in the provider's README. */
+  readonly unsupported?: Readonly<Partial<Record<ClaimName, string>>>;
+  /** Milliseconds for one claim. */
+  readonly timeout?: number;
+}
+
+/** Holds one action to every claim, each in a world of its own. A claim that is void for its kind of action, or unsupported, is listed as skipped with the reason. */
+export function describeAction(name: string, harness: Harness, options: SuiteOptions = {}): void {
+  describe(name, () => {
+    for (const claim of claimNames) {
+      const { words, run, void: isVoid } = claims[claim] as Claim;
+      const reason = options.unsupported?.[claim];
+      if (reason !== undefined) {
+        it.skip(`${words} (not here: ${reason})`, () => undefined);
+        continue;
+      }
+      it(
+        words,
+        async (test) => {
+          const world = await harness();
+          try {
+            const void_ = isVoid?.(world);
+            if (void_ !== undefined) return test.skip(void_);
+            await run(stageOf(world));
+          } finally {
+            await world.close();
+          }
+        },
+        options.timeout ?? 30_000,
+      );
+    }
+  });
+}
+
+/** Fails by name for each action of a manifest that has no conformance run. */
+export function expectAllRun(manifest: ProviderManifest, run: readonly string[]): void {
+  const missing = manifest.actions.map((action) => `${manifest.name}/${action.name}`).filter((name) => !run.includes(name));
+  expect(missing, 'actions without a conformance run').toEqual([]);
+  const unknown = run.filter(
+    (name) => name.startsWith(`${manifest.name}/`) && !manifest.actions.some((a) => name === `${manifest.name}/${a.name}`),
+  );
+  expect(unknown, 'conformance runs of actions that the manifest does not have').toEqual([]);
+}
