@@ -98,6 +98,8 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
     );
     const first = own && options.root && !ever && alive(view.reach.root.standing);
     const late = stamped === undefined || members.some((each) => issuedAfter(each, stampOf(stamped, knowledge)));
+    // Where the leaked one goes last, the cut-off of its principal comes after that: a session may be minted until then.
+    if (own && !options.root) continue;
     if (planned || first || (restamp && (late || view.reach.members.some((each) => each.fresh)))) {
       wanted.push(
         draft.want({
@@ -109,8 +111,10 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
               .flatMap((each) => (each.state === 'planned' || each.state === 'done' ? [each.id] : []))
               .concat(earlierDisables(view, principal)),
           },
-          // A disable at a gate that a person may never open must not keep the cut-off from coming.
-          after: disables.filter((each) => each.state === 'planned' && !gated(draft, each)),
+          // A disable at a question of its own, which a person may never answer, must not keep the cut-off from coming.
+          after: disables.filter((each) =>
+            sameQuestion(draft, each, draft.isProtected(cutOff) ? Gate.PROTECTED : view.asking ? Gate.OUTAGE : undefined),
+          ),
           impact:
             own && done.active(knowledge.provider, knowledge.deny(principal)) === undefined && !deny
               ? 'possible'
@@ -163,8 +167,11 @@ function issuedAfter(member: Member, stamp: number | undefined): boolean {
   return stamp === undefined || !member.credential.issuedAt || Date.parse(member.credential.issuedAt) >= stamp;
 }
 
-const gated = (draft: Draft, wanted: Wanted): boolean =>
-  !draft.view.asking && wanted.state === 'planned' && draft.steps.find((each) => each.id === wanted.id)?.gate !== undefined;
+function sameQuestion(draft: Draft, wanted: Wanted, gate: string | undefined): boolean {
+  if (wanted.state !== 'planned') return false;
+  const own = draft.steps.find((each) => each.id === wanted.id)?.gate;
+  return own === undefined || own === gate;
+}
 
 function earlierDisables({ reach, knowledge }: View, principal: Principal): string[] {
   return reach.members.flatMap((member) => {

@@ -236,9 +236,10 @@ export class Draft {
   }
 
   #gateOf(wish: Wish, manifest: ActionManifest): { readonly gate?: string } {
-    if (wish.gate) return { gate: wish.gate };
+    if (wish.gate === Gate.READABLE) return { gate: wish.gate };
     if (manifest.reversibility === 'irreversible') return { gate: Gate.IRREVERSIBLE };
     if (!manifest.watches && this.isProtected(wish.lever)) return { gate: Gate.PROTECTED };
+    if (wish.gate) return { gate: wish.gate };
     if (this.view.asking) return { gate: Gate.OUTAGE };
     return {};
   }

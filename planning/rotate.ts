@@ -21,7 +21,6 @@ export function rotate(view: View, draft: Draft): void {
   const off = root.standing === Standing.OFF || root.standing === Standing.STOPPED;
   const before = off ? [] : contain(view, draft, { root: false });
 
-  const room = findRoom(view, draft, off);
   const automatic = stores.filter((store) => storeActions.every((action) => draft.manifestOf(store.provider, action)));
   const first = automatic[0];
   const mintLever = knowledge.mint(principal);
@@ -29,6 +28,9 @@ export function rotate(view: View, draft: Draft): void {
     first !== undefined &&
     done.failures(knowledge.provider, mintLever) < mostFailures &&
     draft.manifestOf(knowledge.provider, mintLever.action) !== undefined;
+
+  // Whoever makes the new one by hand makes room for it as well.
+  const room = byMachine ? findRoom(view, draft, off, before) : { freed: [], brokenFirst: false };
 
   let moved: Wanted[];
   let minted: Wanted;
@@ -58,9 +60,11 @@ export function rotate(view: View, draft: Draft): void {
       lever: knowledge.watchOldQuiet(root.credential, principal),
       after: moved,
       impact: 'none',
+      // A quiet that was seen while somebody had still to move says nothing.
+      again: moved.some((each) => each.state === 'planned'),
     });
-    const disabled = disableRoot(view, draft, [quiet]);
-    const cut = cutOff(view, draft, [disabled]);
+    const disabled = disableRoot(view, draft, quiet.state === 'planned' ? [...before, quiet] : [...before, ...moved, quiet]);
+    const cut = cutOff(view, draft, [disabled], before);
     removeAll(view, draft, [disabled, cut]);
   } else {
     if (!byMachine && off) liftDeny(view, draft, minted);
@@ -83,7 +87,12 @@ function liveMint({ reach, knowledge, principal }: View): string | undefined {
 /**
  * Makes a slot free where all are taken: by deleting one that is dead anyway, the leaked one first, one that is evidence last; where none is dead the leaked one is broken before the new one is made.
  */
-function findRoom(view: View, draft: Draft, off: boolean): { readonly freed: readonly Wanted[]; readonly brokenFirst: boolean } {
+function findRoom(
+  view: View,
+  draft: Draft,
+  off: boolean,
+  before: readonly Wanted[],
+): { readonly freed: readonly Wanted[]; readonly brokenFirst: boolean } {
   const { reach, knowledge, principal, slots } = view;
   if (liveMint(view) !== undefined || !slots || slots.used < slots.limit) return { freed: [], brokenFirst: false };
   const dead = deadKeys(view);
@@ -100,13 +109,13 @@ function findRoom(view: View, draft: Draft, off: boolean): { readonly freed: rea
     return { freed: [{ state: 'blocked' }], brokenFirst: false };
   }
   if (reach.root.standing === Standing.DEAD) return { freed: [], brokenFirst: false };
-  const disabled = disableRoot(view, draft, []);
-  const cut = cutOff(view, draft, [disabled]);
+  const disabled = disableRoot(view, draft, before, true);
+  const cut = cutOff(view, draft, [disabled], before);
   const freed = draft.want({
     provider: knowledge.provider,
     account: principal.account,
     lever: knowledge.remove(reach.root.credential, principal),
-    after: [disabled, cut],
+    after: [...before, disabled, cut],
     impact: 'outage',
     affects: view.consumers.map((each) => each.id),
   });
@@ -180,10 +189,9 @@ function removeAll(view: View, draft: Draft, after: readonly Wanted[]): void {
   }
 }
 
-function disableRoot(view: View, draft: Draft, after: readonly Wanted[]): Wanted {
+function disableRoot(view: View, draft: Draft, after: readonly Wanted[], early = false): Wanted {
   const { reach, knowledge, principal, consumers } = view;
   const hurt = consumers.filter(stubborn);
-  const early = after.length === 0;
   return draft.want({
     provider: knowledge.provider,
     account: principal.account,
@@ -195,8 +203,15 @@ function disableRoot(view: View, draft: Draft, after: readonly Wanted[]): Wanted
   });
 }
 
-function cutOff(view: View, draft: Draft, after: readonly Wanted[]): Wanted {
+/** Stamped once every key of the principal is off that is turned off at the same question. `before` are containments of what the leak made. */
+function cutOff(view: View, draft: Draft, own: readonly Wanted[], before: readonly Wanted[]): Wanted {
   const { knowledge, principal, consumers } = view;
+  const action = `${knowledge.provider}/${knowledge.disable(view.reach.root.credential, principal).action}`;
+  const siblings = before.filter((each) => {
+    const step = each.state === 'planned' ? draft.steps.find((other) => other.id === each.id) : undefined;
+    return step !== undefined && step.action === action && step.target.user === principal.name && step.gate === Gate.OUTAGE;
+  });
+  const after = [...own, ...siblings];
   return draft.want({
     provider: knowledge.provider,
     account: principal.account,
@@ -326,7 +341,8 @@ function deliver(
 
 /** Nobody knows where the credential is kept, so nobody can be given a new one but by somebody who does. */
 function replaceByHand(view: View, draft: Draft, after: readonly Wanted[]): Wanted {
-  const { principal, stores, consumers } = view;
+  const { principal, stores, consumers, slots } = view;
+  const full = slots !== undefined && slots.used >= slots.limit;
   const why =
     stores.length === 0
       ? `No store is known that holds the key of ${principal.name}, so the engine cannot deliver a new one.`
@@ -337,7 +353,7 @@ function replaceByHand(view: View, draft: Draft, after: readonly Wanted[]): Want
     target: { principal: principal.id },
     subject: principal.name,
     title: `By hand: make a new key of ${principal.name} and deliver it to whoever uses it`,
-    byHand: `${why} Make one (aws iam create-access-key --user-name ${principal.name}), give it to ${consumers.length > 0 ? named(consumers) : 'whatever uses the old one'}, and see it used.`,
+    byHand: `${why}${full ? ' Both places for a key are taken: one must go first.' : ''} Make one (aws iam create-access-key --user-name ${principal.name}), give it to ${consumers.length > 0 ? named(consumers) : 'whatever uses the old one'}, and see it used.`,
     question: `${why} Has whatever needs one been given a new key by hand, or does nothing need one?`,
     phase: 'distribute',
     impact: consumers.length > 0 ? 'outage' : 'possible',

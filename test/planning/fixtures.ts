@@ -273,8 +273,9 @@ export class World {
         this.done.push({ round: plan.round, step, state: 'skipped', ...(refused ? { refusedBy: 'rita' } : {}) });
         continue;
       }
-      state.set(step.id, 'done');
-      this.done.push(this.#apply(plan.round, step));
+      const result = this.#apply(plan.round, step);
+      state.set(step.id, result.state);
+      this.done.push(result);
     }
   }
 
@@ -292,7 +293,8 @@ export class World {
         this.keys.delete(id);
         return base;
       case 'aws/mint-key': {
-        if (this.keys.size >= 2) throw new Error('LimitExceeded');
+        // The quota of IAM: the third key is refused.
+        if (this.keys.size >= 2) return { round, step, state: 'failed' };
         const accessKeyId = `AKIAQOURS${String(++this.#minted).padStart(11, '0')}`;
         this.keys.set(accessKeyId, { active: true, issuedAt: this.now, changedAt: this.now });
         return { ...base, made: { accessKeyId, sealed: hashOf(accessKeyId), keyId: 'seal-1' } };

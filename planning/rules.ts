@@ -1,0 +1,387 @@
+import type { Plan, PlanStep } from '../domain/plan.ts';
+import { Mode } from '../domain/policy.ts';
+import { Proof } from '../domain/report.ts';
+import { concerning, isHarmless, type Member, reachOf, Standing, stampOf, sweptOf } from './facts.ts';
+import type { PlanInput } from './input.ts';
+import { viewOf } from './plan.ts';
+import { issuersOf, readersOf, stubborn } from './rotate.ts';
+
+/** The order rules of the design by number, and what every plan must be besides. */
+export const RuleName = {
+  WELL_FORMED: 'well-formed',
+  EVIDENCE_FIRST: '1-evidence-before-change',
+  CHILDREN_FIRST: '2-children-before-parent',
+  MAKE_BEFORE_BREAK: '3-make-before-break',
+  CONSUMERS_BEFORE_REVOKE: '4-stores-consumers-revoke',
+  IRREVERSIBLE_GATED: '5-irreversible-last-and-gated',
+  ONE_HOLD: '6-one-hold-per-principal',
+  CUT_OFF_AFTER_DISABLE: '7-cut-off-after-disable',
+  LIFT_LAST: '8-lift-wakes-nobody',
+  OUTAGE_SPELLED_OUT: '9-outage-spelled-out',
+  EXACT_TARGETS: '10-exact-targets',
+  SWEPT_FIRST: '11-swept-before-rotation',
+  READ_SECRETS_NAMED: '12-read-secrets-named',
+  NO_LEAKY_STORE: '13-no-replacement-to-a-reader',
+  ASKED_FIRST: 'asked-where-policy-asks',
+  REFUSED_STAYS: 'refused-is-not-planned-again',
+} as const;
+export type RuleName = (typeof RuleName)[keyof typeof RuleName];
+
+/** A rule that a plan breaks, at which step, and how. */
+export interface BrokenRule {
+  readonly rule: RuleName;
+  readonly step: string;
+  readonly words: string;
+}
+
+/**
+ * Every order rule that the plan breaks; empty for a good plan. Whoever is shown a plan can ask this of it, whoever made it: it believes nothing but the records the plan stands on.
+ */
+export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[] {
+  const broken: BrokenRule[] = [];
+  const breaks = (rule: RuleName, step: PlanStep | string, words: string) =>
+    broken.push({ rule, step: typeof step === 'string' ? step : step.id, words });
+  const { assessment, inventory, verdict } = input;
+  const { finding } = assessment;
+  const reach = reachOf(assessment, input.done);
+  const { root, members, done, knowledge } = reach;
+  const steps = new Map(plan.steps.map((each) => [each.id, each]));
+  const gates = new Map(plan.gates.map((each) => [each.id, each]));
+
+  // A plan whose needs lead nowhere or in a circle has no order to check.
+  if (steps.size !== plan.steps.length) breaks(RuleName.WELL_FORMED, '', 'two steps have one id');
+  for (const step of plan.steps) {
+    for (const need of step.needs) if (!steps.has(need)) breaks(RuleName.WELL_FORMED, step, `needs ${need}, which is not in the plan`);
+    if (step.gate && !gates.has(step.gate)) breaks(RuleName.WELL_FORMED, step, `stands at ${step.gate}, which is not in the plan`);
+  }
+  const before = closure(plan.steps);
+  if (!before) {
+    breaks(RuleName.WELL_FORMED, '', 'steps need each other in a circle');
+    return broken;
+  }
+  const precedes = (first: PlanStep, second: PlanStep): boolean => before.get(second.id)?.has(first.id) ?? false;
+  const named = (name: string): PlanStep[] => plan.steps.filter((each) => each.action === `${finding.provider}/${name}`);
+  const manifestOf = (step: PlanStep) =>
+    input.manifests[step.provider]?.actions.find((each) => `${step.provider}/${each.name}` === step.action);
+  const changes = (step: PlanStep): boolean => step.provider !== 'manual' && manifestOf(step)?.watches !== true;
+  const memberOf = (step: PlanStep): Member | undefined =>
+    members.find((each) => each.credential.locator.accessKeyId === step.target.accessKeyId);
+  const [disables, deletes, mints, denies, lifts, cuts, uncuts] = [
+    'disable-key',
+    'delete-key',
+    'mint-key',
+    'deny-principal',
+    'lift-deny',
+    'cut-off-sessions',
+    'lift-cut-off',
+  ].map(named) as [PlanStep[], PlanStep[], PlanStep[], PlanStep[], PlanStep[], PlanStep[], PlanStep[]];
+  const changing = plan.steps.filter(changes);
+  const onRoot = (step: PlanStep) => memberOf(step)?.origin === 'leaked';
+  const rootAlive = root.standing === Standing.STANDS || root.standing === Standing.UNKNOWN;
+  const { stores, consumers } = concerning(inventory, root.principal, finding);
+  const outside = input.verdict.mode === Mode.ACT && assessment.proof !== Proof.CLAIM;
+
+  if (input.snapshotHash && changing.length > 0 && plan.snapshot !== input.snapshotHash)
+    breaks(RuleName.EVIDENCE_FIRST, changing[0] as PlanStep, 'changes something, and the plan names no snapshot taken before');
+
+  for (const step of [...mints, ...deletes.filter(onRoot)]) {
+    for (const member of members) {
+      if (member.origin === 'leaked' || member.origin === 'doubtful' || isHarmless(member.standing)) continue;
+      // What only the principal's cut-off stops is stopped when the leaked one is off, and so before it is removed; a new one may be made before.
+      const withRoot =
+        mints.includes(step) &&
+        !outside &&
+        rootAlive &&
+        knowledge !== undefined &&
+        !knowledge.standsAlone(member.credential) &&
+        member.principal?.id === root.principal?.id &&
+        knowledge.stoppedBy(member.credential).length > 0;
+      const stopped = withRoot || plan.steps.some((each) => stops(each, member) && precedes(each, step));
+      if (!stopped) breaks(RuleName.CHILDREN_FIRST, step, `the leaked one is replaced or removed while ${member.title} stands`);
+    }
+  }
+  for (const step of [...disables, ...denies]) {
+    if (plan.purpose !== 'contain') continue;
+    if (step.needs.length > 0) breaks(RuleName.CHILDREN_FIRST, step, 'waits for another step, though containment is one burst');
+  }
+
+  const slots = viewOf(input)?.slots;
+  const breaking = [...disables, ...deletes].filter((each) => onRoot(each) && rootAlive);
+  const room =
+    slots === undefined || slots.used < slots.limit || deletes.some((each) => !onRoot(each) && mints.some((mint) => precedes(each, mint)));
+  for (const step of breaking) {
+    for (const mint of mints) {
+      if (room && precedes(step, mint))
+        breaks(RuleName.MAKE_BEFORE_BREAK, step, 'turns the old one off before there is a new one, though both could be');
+      if (!room && step.gate === undefined) breaks(RuleName.MAKE_BEFORE_BREAK, step, 'breaks before it makes, and nobody is asked');
+    }
+  }
+
+  for (const step of plan.steps) {
+    if (step.action === `${finding.provider}/watch-new-use`) {
+      const consumer = consumers.find((each) => each.id === step.target.consumer);
+      const store = stores.find((each) => each.id === consumer?.store);
+      const deliveries = plan.steps.filter(
+        (each) =>
+          (each.action.endsWith('/distribute-secret') && each.target.path === store?.path && each.account === store?.account) ||
+          (each.action === 'manual/deliver' && each.target.store === store?.id),
+      );
+      for (const each of deliveries)
+        if (!precedes(each, step)) breaks(RuleName.CONSUMERS_BEFORE_REVOKE, step, `looks for the new one before ${store?.id} has it`);
+    }
+    if (step.action.endsWith('/distribute-secret')) {
+      const staged = plan.steps.find((each) => each.id === step.params.stage);
+      if (staged && !precedes(staged, step)) breaks(RuleName.CONSUMERS_BEFORE_REVOKE, step, 'delivers before the new one is staged');
+      if (!staged && !input.done.some((each) => each.state === 'done' && each.step.id === step.params.stage))
+        breaks(RuleName.CONSUMERS_BEFORE_REVOKE, step, 'delivers what nobody staged');
+    }
+    if (step.action.endsWith('/stage-secret')) {
+      const mint = plan.steps.find((each) => each.id === step.params.mint);
+      if (mint && !precedes(mint, step)) breaks(RuleName.CONSUMERS_BEFORE_REVOKE, step, 'stages before the new one is made');
+    }
+  }
+  if (!outside && plan.purpose === 'rotate') {
+    const verify = plan.steps.filter(
+      (each) => each.action === `${finding.provider}/watch-new-use` || each.action === `${finding.provider}/watch-old-quiet`,
+    );
+    for (const step of breaking) {
+      const first = mints.some((mint) => precedes(step, mint));
+      if (first) continue;
+      for (const each of verify)
+        if (!precedes(each, step)) breaks(RuleName.CONSUMERS_BEFORE_REVOKE, step, `turns the old one off before ${each.title}`);
+      for (const consumer of consumers) {
+        const seen =
+          verify.some((each) => each.target.consumer === consumer.id) ||
+          input.done.some(
+            (each) => each.state === 'done' && (each.step.target.consumer === consumer.id || each.step.action.startsWith('manual/')),
+          ) ||
+          plan.steps.some((each) => each.provider === 'manual' && precedes(each, step));
+        if (!seen)
+          breaks(RuleName.CONSUMERS_BEFORE_REVOKE, step, `turns the old one off, and nobody has seen ${consumer.name} on the new one`);
+      }
+    }
+  }
+
+  for (const step of plan.steps) {
+    const manifest = manifestOf(step);
+    if (manifest && manifest.reversibility !== step.reversibility)
+      breaks(RuleName.IRREVERSIBLE_GATED, step, `is ${manifest.reversibility} and says it is ${step.reversibility}`);
+    if ((manifest?.reversibility ?? step.reversibility) !== 'irreversible') continue;
+    const gate = step.gate ? gates.get(step.gate) : undefined;
+    if (gate?.reason !== 'irreversible') breaks(RuleName.IRREVERSIBLE_GATED, step, 'cannot be undone and is not asked about as such');
+    else if (gate.rule.onSilence === 'proceed') breaks(RuleName.IRREVERSIBLE_GATED, step, 'cannot be undone and would be done in silence');
+    else if (!gate.question.includes(step.target.accessKeyId ?? ''))
+      breaks(RuleName.IRREVERSIBLE_GATED, step, 'is not named in the question asked about it');
+    if (mints.some((mint) => precedes(step, mint))) continue;
+    for (const other of plan.steps) {
+      if (other.action === `${finding.provider}/watch-new-use` && onRoot(step) && !precedes(other, step))
+        breaks(RuleName.IRREVERSIBLE_GATED, step, `is done before ${other.title}, which can still go wrong`);
+      if (
+        other.action === `${finding.provider}/disable-key` &&
+        other.target.accessKeyId === step.target.accessKeyId &&
+        !precedes(other, step)
+      )
+        breaks(RuleName.IRREVERSIBLE_GATED, step, 'removes what could have been turned off first');
+    }
+  }
+
+  for (const step of plan.steps) {
+    const manifest = manifestOf(step);
+    if (manifest?.scope !== 'principal') {
+      if (step.hold) breaks(RuleName.ONE_HOLD, step, 'goes through a hold though it hits no principal');
+      continue;
+    }
+    const principal = knowledge?.principal(step.hold, step.account);
+    if (!step.hold || !principal || principal.name !== step.target.user)
+      breaks(RuleName.ONE_HOLD, step, 'hits a whole principal and does not go through its hold');
+    if (step.action.endsWith('/lift-deny') && knowledge && principal && !done.active(knowledge.provider, knowledge.deny(principal)))
+      breaks(RuleName.ONE_HOLD, step, 'lifts a deny that this incident did not put on');
+  }
+
+  for (const cut of cuts) {
+    for (const step of disables) {
+      if (step.target.user !== cut.target.user || (step.gate !== undefined && step.gate !== cut.gate)) continue;
+      if (!precedes(step, cut)) breaks(RuleName.CUT_OFF_AFTER_DISABLE, cut, `is stamped before ${step.title} is in effect`);
+    }
+  }
+  for (const step of disables) {
+    const laid = cuts.some((each) => each.target.user === step.target.user);
+    if (!laid && step.gate === undefined) breaks(RuleName.CUT_OFF_AFTER_DISABLE, step, 'turns a key off and leaves its sessions');
+  }
+
+  for (const step of lifts) {
+    const principal = knowledge?.principal(step.hold, step.account);
+    const cut = knowledge && principal ? done.active(knowledge.provider, knowledge.cutOff(principal)) : undefined;
+    const early = cuts.some((each) => each.target.user === step.target.user && precedes(each, step));
+    if (!cut && !early) breaks(RuleName.LIFT_LAST, step, 'lifts the deny with no cut-off in place');
+    const stamp = cut && knowledge ? stampOf(cut, knowledge) : undefined;
+    for (const member of members) {
+      if (!knowledge || member.principal?.id !== principal?.id) {
+        if (!isHarmless(member.standing)) breaks(RuleName.LIFT_LAST, step, `lifts the deny while ${member.title} stands`);
+        continue;
+      }
+      if (member.standing === Standing.DEAD || member.standing === Standing.EXPIRED || member.standing === Standing.OFF) continue;
+      const cutToo =
+        knowledge.stoppedBy(member.credential).includes('cut-off-sessions') &&
+        stamp !== undefined &&
+        member.credential.issuedAt !== undefined &&
+        Date.parse(member.credential.issuedAt) < stamp;
+      if (member.standing !== Standing.STOPPED || !cutToo) breaks(RuleName.LIFT_LAST, step, `lifting the deny would wake ${member.title}`);
+    }
+    if (!mints.some((each) => precedes(each, step)) && plan.steps.some((each) => each.action.endsWith('/mint-key')))
+      breaks(RuleName.LIFT_LAST, step, 'lifts the deny before there is a new key');
+  }
+  for (const step of uncuts) {
+    const due = input.done
+      .filter((each) => each.residual?.until && each.step.hold === step.hold)
+      .reduce((latest, each) => Math.max(latest, Date.parse(each.residual?.until ?? '')), Number.NEGATIVE_INFINITY);
+    if (!Number.isFinite(due) || due > Date.parse(finding.providerTime))
+      breaks(RuleName.LIFT_LAST, step, 'lifts the cut-off before the last session from before it has expired');
+  }
+
+  for (const step of disables.filter(onRoot)) {
+    if (!rootAlive) continue;
+    const hurt = plan.purpose === 'contain' || mints.some((mint) => precedes(step, mint)) ? consumers : consumers.filter(stubborn);
+    for (const consumer of hurt) {
+      if (step.impact !== 'outage' || !step.affects.includes(consumer.id))
+        breaks(RuleName.OUTAGE_SPELLED_OUT, step, `does not say that ${consumer.name} is out`);
+      const question = step.gate ? gates.get(step.gate)?.question : undefined;
+      if (question !== undefined && step.gate === 'g-outage' && !question.includes(consumer.name))
+        breaks(RuleName.OUTAGE_SPELLED_OUT, step, `its question does not name ${consumer.name}`);
+      if (!plan.predicted.some((each) => each.consumer === consumer.id))
+        breaks(RuleName.OUTAGE_SPELLED_OUT, step, `no outage of ${consumer.name} is predicted`);
+    }
+  }
+  for (const each of plan.predicted) {
+    if (!steps.has(each.fromStep) && !input.done.some((other) => other.step.id === each.fromStep))
+      breaks(RuleName.OUTAGE_SPELLED_OUT, each.fromStep, 'an outage is predicted from a step that there is not');
+    if (each.untilStep && !steps.has(each.untilStep))
+      breaks(RuleName.OUTAGE_SPELLED_OUT, each.untilStep, 'an outage is predicted until a step that there is not');
+  }
+
+  const guarded = new Set([...verdict.protected, ...inventory.protectedTargets]);
+  const written = new Set(stores.map((each) => `${each.account}\n${each.path}`));
+  for (const step of plan.steps) {
+    for (const [name, value] of Object.entries(step.target)) {
+      if (value === '' || (step.provider !== 'manual' && /[*?]/.test(value)))
+        breaks(RuleName.EXACT_TARGETS, step, `its ${name} is no exact name`);
+      const gate = step.gate ? gates.get(step.gate) : undefined;
+      if (changes(step) && name !== 'account' && guarded.has(value) && gate?.reason !== 'protected' && gate?.reason !== 'irreversible')
+        breaks(RuleName.EXACT_TARGETS, step, `touches ${value}, which is protected, unasked`);
+    }
+    if (!changes(step)) continue;
+    if (finding.canary) breaks(RuleName.EXACT_TARGETS, step, 'touches a canary');
+    if (step.target.accessKeyId !== undefined && !step.action.endsWith('/watch-old-quiet')) {
+      const member = memberOf(step);
+      const node = reach.index.nodes.get(`aws.access-key:${step.target.accessKeyId}`);
+      const ours = node !== undefined && reach.ours.has(node.id);
+      const inTheWay =
+        step.action.endsWith('/delete-key') && node?.credential?.live.state === 'no' && mints.some((mint) => precedes(step, mint));
+      if (ours || (!member && !inTheWay))
+        breaks(RuleName.EXACT_TARGETS, step, `touches ${step.target.accessKeyId}, which is none of the incident's`);
+      if (member?.principal && member.principal.name !== step.target.user)
+        breaks(RuleName.EXACT_TARGETS, step, `names ${step.target.user}, which the key does not act as`);
+      if (member?.origin === 'doubtful' && step.gate === undefined)
+        breaks(RuleName.EXACT_TARGETS, step, 'turns off a key that may be anybody’s, unasked');
+    }
+    if (step.target.path !== undefined && !written.has(`${step.account}\n${step.target.path}`))
+      breaks(RuleName.EXACT_TARGETS, step, `writes to ${step.target.path}, which holds nothing of the principal`);
+    if (step.target.user !== undefined && !members.some((each) => each.principal?.name === step.target.user))
+      breaks(RuleName.EXACT_TARGETS, step, `touches ${step.target.user}, whom the leak does not reach`);
+  }
+
+  const contained = input.done.some(
+    (each) => each.state === 'done' && each.step.provider !== 'manual' && (each.step.phase === 'contain' || each.step.phase === 'revoke'),
+  );
+  for (const step of [...mints, ...lifts]) {
+    if (contained && sweptOf(assessment, input.done) !== 'yes')
+      breaks(RuleName.SWEPT_FIRST, step, 'replaces before a sweep that counts has found nothing more');
+    if (outside && members.some((each) => each.fresh && !isHarmless(each.standing)))
+      breaks(RuleName.SWEPT_FIRST, step, 'replaces in the round in which something new was found');
+    if (outside && rootAlive && !input.done.some((each) => each.step.target.accessKeyId === step.target.accessKeyId && each.refusedBy))
+      breaks(RuleName.SWEPT_FIRST, step, 'replaces before the leaked one is contained');
+  }
+
+  for (const secret of finding.secretsRead)
+    if (!plan.notes.some((each) => each.includes(secret))) breaks(RuleName.READ_SECRETS_NAMED, '', `${secret} was read and is not named`);
+
+  const view = { reach };
+  for (const step of plan.steps) {
+    const gate = step.gate ? gates.get(step.gate) : undefined;
+    if (step.action.endsWith('/stage-secret') || step.action.endsWith('/distribute-secret')) {
+      for (const store of stores) {
+        if (store.path !== step.target.path || store.account !== step.account) continue;
+        for (const reader of readersOf(view, store)) {
+          if (gate?.reason === 'protected' && gate.question.includes(store.path) && gate.rule.onSilence === 'hold') continue;
+          breaks(RuleName.NO_LEAKY_STORE, step, `puts the new one where ${reader.title}, which is not contained, can read it`);
+        }
+      }
+    }
+    if (step.action.endsWith('/mint-key') && issuersOf(view).length > 0 && gate?.reason !== 'protected')
+      breaks(RuleName.NO_LEAKY_STORE, step, 'has the new one made by what is not contained');
+  }
+
+  for (const step of changing) {
+    if (
+      (assessment.proof === Proof.CLAIM || verdict.mode === Mode.ASK) &&
+      step.gate === undefined &&
+      !step.action.endsWith('/lift-cut-off')
+    )
+      breaks(RuleName.ASKED_FIRST, step, 'is done unasked');
+    if (verdict.mode === Mode.HOLD || (verdict.mode === Mode.PASS && !step.action.endsWith('/lift-cut-off')))
+      breaks(RuleName.ASKED_FIRST, step, `changes something though policy says ${verdict.mode}`);
+    if (finding.ours.state === 'no') breaks(RuleName.ASKED_FIRST, step, 'touches what is not ours');
+    if (input.rolledBack && !step.action.endsWith('/lift-cut-off'))
+      breaks(RuleName.ASKED_FIRST, step, 'changes something after a rollback');
+    const gate = step.gate ? gates.get(step.gate) : undefined;
+    if (assessment.proof === Proof.CLAIM && gate && gate.rule.onSilence !== 'hold')
+      breaks(RuleName.ASKED_FIRST, step, 'would be done in silence on a mere claim');
+  }
+
+  for (const step of plan.steps) {
+    const key = JSON.stringify([step.action, Object.entries(step.target).sort()]);
+    const refused = input.done.find(
+      (each) => each.refusedBy && JSON.stringify([each.step.action, Object.entries(each.step.target).sort()]) === key,
+    );
+    if (refused) breaks(RuleName.REFUSED_STAYS, step, `was refused by ${refused.refusedBy}`);
+  }
+  return broken;
+
+  function stops(step: PlanStep, member: Member): boolean {
+    if (step.action === 'manual/contain') return step.target.credential === member.id;
+    if (!knowledge || !member.principal) return false;
+    if (step.action === `${knowledge.provider}/disable-key`) return step.target.accessKeyId === member.credential.locator.accessKeyId;
+    const name = step.action.split('/')[1] ?? '';
+    return (
+      step.hold === member.principal.id &&
+      knowledge.stoppedBy(member.credential).includes(name) &&
+      !knowledge.standsAlone(member.credential)
+    );
+  }
+}
+
+/** For each step everything that is done before it; undefined where the needs go in a circle. */
+function closure(steps: readonly PlanStep[]): ReadonlyMap<string, ReadonlySet<string>> | undefined {
+  const byId = new Map(steps.map((each) => [each.id, each]));
+  const done = new Map<string, Set<string>>();
+  const open = new Set<string>();
+  const visit = (id: string): Set<string> | undefined => {
+    const known = done.get(id);
+    if (known) return known;
+    if (open.has(id)) return undefined;
+    open.add(id);
+    const all = new Set<string>();
+    for (const need of byId.get(id)?.needs ?? []) {
+      if (!byId.has(need)) continue;
+      const further = visit(need);
+      if (!further) return undefined;
+      all.add(need);
+      for (const each of further) all.add(each);
+    }
+    open.delete(id);
+    done.set(id, all);
+    return all;
+  };
+  for (const { id } of steps) if (!visit(id)) return undefined;
+  return done;
+}
