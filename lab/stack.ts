@@ -93,6 +93,8 @@ export interface Stack {
   /** The simulator's control port: its clock, faults, counters and ledger. */
   readonly control: AwsControl;
   readonly engine: string;
+  /** The public key of the root that signed the trust file, base64. */
+  readonly root: string;
   readonly codeHash: Hash;
   /** The passphrase of every key of the practice people. */
   readonly passphrase: Secret;
@@ -402,6 +404,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       aws: awsFacts,
       control: new AwsControl(control),
       engine: trust.engine,
+      root: trust.rootPublic,
       codeHash,
       passphrase,
       world: { deployers: aws.deployers, responder: aws.responder, consumers: vault.consumers },
