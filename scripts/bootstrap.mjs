@@ -29,7 +29,7 @@ function missing() {
   } catch {
     // None, or one cut short: everything is missing.
   }
-  const entries = Object.entries(wanted).filter(([path]) => path !== '');
+  const entries = Object.entries(wanted).filter(([path]) => path.startsWith('node_modules/'));
   const lacking = entries.filter(([path, { version, integrity, optional, devOptional }]) => {
     const there = installed[path];
     if (!there) return !optional && !devOptional;
