@@ -140,6 +140,8 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
         question: `Has ${member.title}, which the leaked credential made, been stopped by hand and seen refused? No control on ${leaked.name} reaches it.${until}`,
         phase: 'contain',
         impact: 'possible',
+        // Somebody signed that it was stopped, and it was seen live since.
+        again: member.standing === Standing.STANDS,
       }),
     );
   }

@@ -154,10 +154,11 @@ export class Draft {
     readonly affects?: readonly string[];
     readonly after?: readonly Wanted[];
     readonly gate?: string;
+    readonly again?: boolean;
   }): Wanted {
     const lever: Lever = { action: wish.action, target: { account: 'manual', ...wish.target }, subject: wish.subject };
     const { done } = this.view.reach;
-    const before = done.active('manual', lever);
+    const before = wish.again ? undefined : done.active('manual', lever);
     if (before) return { state: 'done', id: before.step.id };
     const refusedBy = done.refusedBy('manual', lever);
     if (refusedBy !== undefined) {

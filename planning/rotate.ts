@@ -118,6 +118,7 @@ function findRoom(
     after: [...before, disabled, cut],
     impact: 'outage',
     affects: view.consumers.map((each) => each.id),
+    again: reach.root.standing === Standing.STANDS,
   });
   return { freed: [freed], brokenFirst: true };
 }

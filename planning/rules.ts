@@ -206,7 +206,11 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
   }
   for (const step of disables) {
     const laid = cuts.some((each) => each.target.user === step.target.user);
-    if (!laid && step.gate === undefined) breaks(RuleName.CUT_OFF_AFTER_DISABLE, step, 'turns a key off and leaves its sessions');
+    const refused = input.done.some(
+      (each) => each.refusedBy && each.step.action === `${finding.provider}/cut-off-sessions` && each.step.target.user === step.target.user,
+    );
+    if (!laid && !refused && step.gate === undefined)
+      breaks(RuleName.CUT_OFF_AFTER_DISABLE, step, 'turns a key off and leaves its sessions');
   }
 
   for (const step of lifts) {
