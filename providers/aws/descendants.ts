@@ -121,6 +121,9 @@ export async function walk(
     for (const [id, { events, why }] of found) {
       eventsOf.set(id, events);
       if (why) gaps.push(why);
+      // Once a key is deleted nobody can be asked whose it was, and its own calls in the log still say so.
+      const user = principals.has(id) ? undefined : userInLog(events);
+      if (user !== undefined) principals.set(id, account.userArn(user));
       for (const event of events) {
         for (const child of madeBy(event, id, (of) => principals.get(of))) next.push(...follow(child));
         next.push(...(await principalsMade(event, id)).flatMap(follow));
@@ -266,4 +269,9 @@ export function secretsReadBy(events: readonly LogEvent[]): string[] {
 /** Events as evidence: at most `most`, the oldest first, and how many there were. */
 export function kept(events: readonly LogEvent[], most: number): { readonly count: number; readonly events: unknown } {
   return { count: events.length, events: withoutSecrets(events.slice(0, most)) };
+}
+
+/** The user that the log names for a key's calls. */
+export function userInLog(events: readonly LogEvent[]): string | undefined {
+  return events.find((event) => event.by.type === 'IAMUser' && event.by.userName !== undefined)?.by.userName;
 }

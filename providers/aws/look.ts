@@ -8,7 +8,7 @@ import type { Look, Looked } from '../contract.ts';
 import { type AwsAccount, type KeyRow, readKeys, readLastUsed, type Tried, tryPair } from './account.ts';
 import { agentWord, type Calls } from './api.ts';
 import { consumersOf, isSeenAs, isUnmarked } from './consumers.ts';
-import { graphOf, kept, keyLiveness, logged, secretsReadBy, type Walk, walk } from './descendants.ts';
+import { graphOf, kept, keyLiveness, logged, secretsReadBy, userInLog, type Walk, walk } from './descendants.ts';
 import { keyBefore } from './disable-key.ts';
 import type { LogEvent } from './log.ts';
 import { manifest } from './manifest.ts';
@@ -504,11 +504,6 @@ function possessionOf(tried: Tried | undefined, at: string): Observation {
   if (tried.answer === 'accepted') return yes(tried.at, 'probe', tried.words);
   if (tried.answer === 'wrong-secret') return no(tried.at, 'probe', tried.words);
   return unknown(tried.at, 'probe', tried.words);
-}
-
-/** The user that the log names for a key's calls. */
-function userInLog(events: readonly LogEvent[]): string | undefined {
-  return events.find((event) => event.by.type === 'IAMUser' && event.by.userName !== undefined)?.by.userName;
 }
 
 function nodeOf(nodes: readonly GraphNode[], accessKeyId: string): string {
