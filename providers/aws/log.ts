@@ -104,7 +104,7 @@ export function readEvent(text: string | undefined, region: string): LogEvent | 
 
 /**
  * Two look-ups a second for each account and Region (CloudTrail API reference, LookupEvents), shared by everything that runs on one connection.
- * A refusal all the same, since others of the account look too, doubles the distance; each success takes a tenth of that back.
+ * A refusal all the same, since others of the account look too, doubles the distance; each success takes half of that back.
  */
 export class Pace {
   readonly #windowMs: number;
@@ -123,10 +123,10 @@ export class Pace {
     if (at > now) await sleep(at - now);
   }
   refused(): void {
-    this.#slow = Math.min(this.#slow * 2, 16);
+    this.#slow = Math.min(this.#slow * 2, 8);
   }
   served(): void {
-    this.#slow = Math.max(1, this.#slow * 0.9);
+    this.#slow = Math.max(1, this.#slow / 2);
   }
 }
 

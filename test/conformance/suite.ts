@@ -8,11 +8,13 @@ export interface SuiteOptions {
   readonly unsupported?: Readonly<Partial<Record<ClaimName, string>>>;
   /** Milliseconds for one claim. */
   readonly timeout?: number;
+  /** Runs claims side by side; right where every world is one of its own. */
+  readonly concurrent?: boolean;
 }
 
 /** Holds one action to every claim, each in a world of its own. A claim that is void for its kind of action, or unsupported, is listed as skipped with the reason. */
 export function describeAction(name: string, harness: Harness, options: SuiteOptions = {}): void {
-  describe(name, () => {
+  (options.concurrent ? describe.concurrent : describe)(name, () => {
     for (const claim of claimNames) {
       const { words, run, void: isVoid } = claims[claim] as Claim;
       const reason = options.unsupported?.[claim];

@@ -1,0 +1,232 @@
+import { DeleteAccessKeyCommand, UpdateAccessKeyCommand } from '@aws-sdk/client-iam';
+import { cutOffDocument, cutOffPolicy, holdDocument, holdPolicy } from '../../providers/aws/policies.ts';
+import type { Action } from '../../providers/contract.ts';
+import type { SuiteOptions, World, WorldCall } from '../conformance/index.ts';
+import { listing, type Pair, type Practice, practice, timing, useKey } from './practice.ts';
+
+interface Account {
+  readonly world: Practice;
+  readonly leaked: Pair;
+}
+
+/** What differs from action to action; the rest of the world is the same for all. */
+interface Case {
+  readonly options?: SuiteOptions;
+  prepare(account: Account): Promise<Omit<Partial<World>, 'action'> & { readonly target: World['target'] }>;
+}
+
+export const user = 'ci-deployer';
+const other = JSON.stringify({ Version: '2012-10-17', Statement: [{ Effect: 'Deny', Action: 's3:*', Resource: '*' }] });
+const hours = 3_600_000;
+
+const setStatus = (world: Practice, accessKeyId: string, status: 'Active' | 'Inactive') =>
+  world.admin.iam.send(new UpdateAccessKeyCommand({ UserName: user, AccessKeyId: accessKeyId, Status: status }));
+const removeKey = async (world: Practice, accessKeyId: string) => {
+  await world.admin.iam.send(new DeleteAccessKeyCommand({ UserName: user, AccessKeyId: accessKeyId }));
+};
+
+const cases: Readonly<Record<string, Case>> = {
+  'disable-key': {
+    async prepare({ world, leaked }) {
+      return {
+        target: { account: world.account, user, accessKeyId: leaked.accessKeyId },
+        remove: () => removeKey(world, leaked.accessKeyId),
+        meddle: () => removeKey(world, leaked.accessKeyId),
+      };
+    },
+  },
+  'deny-principal': {
+    async prepare({ world }) {
+      return {
+        target: { account: world.account, user },
+        // No session can have been minted under this deny, so that nothing has to stay behind. The other case has a test of its own.
+        params: { maxLifeSeconds: 0 },
+        remove: () => world.deleteUser(user),
+        meddle: () => world.policy(user, holdPolicy, other),
+      };
+    },
+  },
+  'lift-deny': {
+    async prepare({ world, leaked }) {
+      await world.policy(user, holdPolicy, holdDocument('0123456789abcdef01234567'));
+      await world.policy(user, cutOffPolicy, cutOffDocument('0123456789abcdef01234567', new Date().toISOString()));
+      await setStatus(world, leaked.accessKeyId, 'Inactive');
+      return {
+        target: { account: world.account, user },
+        params: { keys: [leaked.accessKeyId] },
+        remove: () => world.deleteUser(user),
+        meddle: () => world.policy(user, holdPolicy, other),
+      };
+    },
+  },
+  'cut-off-sessions': {
+    async prepare({ world }) {
+      return {
+        target: { account: world.account, user },
+        remove: () => world.deleteUser(user),
+        meddle: () => world.policy(user, cutOffPolicy, other),
+        ripen: async () => {
+          await world.control.advance(37 * hours);
+        },
+      };
+    },
+  },
+  'lift-cut-off': {
+    async prepare({ world }) {
+      await world.policy(user, cutOffPolicy, cutOffDocument('0123456789abcdef01234567', new Date(Date.now() - 40 * hours).toISOString()));
+      return {
+        target: { account: world.account, user },
+        remove: () => world.deleteUser(user),
+        meddle: () => world.policy(user, cutOffPolicy, other),
+      };
+    },
+  },
+  'mint-key': {
+    options: { unsupported: { 'gone is a success': 'there is no making a key for a user that is gone: it is `provider.gone`' } },
+    async prepare({ world, leaked }) {
+      return {
+        target: { account: world.account, user },
+        params: { sealTo: { provider: 'vault', account: 'main' } },
+        meddle: async () => {
+          const { users } = await world.control.world();
+          const fresh = users.find((each) => each.name === user)?.keys.filter((key) => key.id !== leaked.accessKeyId) ?? [];
+          for (const key of fresh) await setStatus(world, key.id, 'Inactive');
+        },
+      };
+    },
+  },
+  'delete-key': {
+    async prepare({ world, leaked }) {
+      await setStatus(world, leaked.accessKeyId, 'Inactive');
+      return {
+        target: { account: world.account, user, accessKeyId: leaked.accessKeyId },
+        remove: () => removeKey(world, leaked.accessKeyId),
+      };
+    },
+  },
+  'watch-new-use': {
+    async prepare({ world }) {
+      const fresh = await world.makeKey(user);
+      return {
+        target: { account: world.account, user, consumer: 'runner' },
+        params: { mint: 'mint-step' },
+        made: { 'mint-step': { accessKeyId: fresh.accessKeyId } },
+        inventory: { consumers: [consumer('runner', 'ci-runner/7')], stores: [] },
+        happen: () => useKey(world, fresh, 'ci-runner/7'),
+        timing: { ...timing, giveUpMs: 3_000 },
+        secrets: [fresh.secretAccessKey],
+      };
+    },
+  },
+  'watch-old-quiet': {
+    async prepare({ world, leaked }) {
+      return {
+        target: { account: world.account, user, accessKeyId: leaked.accessKeyId },
+        params: { quietMs: 200 },
+        timing: { ...timing, giveUpMs: 5_000 },
+      };
+    },
+  },
+};
+
+export function consumer(id: string, userAgent?: string): NonNullable<World['inventory']>['consumers'][number] {
+  return {
+    id,
+    name: id,
+    owner: 'platform',
+    contact: 'platform@example.org',
+    store: 'ci',
+    overlap: true,
+    rereads: 2,
+    criticality: 'production',
+    networks: [],
+    seenAs: userAgent === undefined ? {} : { userAgent },
+  };
+}
+
+/** Actions that have a conformance run, and how to make a world for each. */
+export const harnesses: readonly { readonly name: string; readonly options: SuiteOptions; readonly open: () => Promise<World> }[] =
+  Object.entries(cases).map(([name, each]) => ({
+    name: `aws/${name}`,
+    options: { timeout: 60_000, concurrent: true, ...each.options },
+    open: () => open(name, each),
+  }));
+
+async function open(name: string, each: Case): Promise<World> {
+  const world = await practice();
+  try {
+    const leaked = await world.makeUser(user, listing);
+    // Neighbours: another user with the same kinds of things, which nothing may touch.
+    const neighbour = await world.makeUser('bystander', listing);
+    await world.policy('bystander', holdPolicy, holdDocument('fedcba9876543210fedcba98'));
+    await world.policy('bystander', cutOffPolicy, cutOffDocument('fedcba9876543210fedcba98', new Date().toISOString()));
+    const weak = await world.makeUser('powerless', '');
+    const prepared = await each.prepare({ world, leaked });
+    const connection = await world.connect();
+    const known = new Set((await world.control.world()).users.flatMap((row) => row.keys.map((key) => key.id)));
+    const calls: WorldCall[] = [];
+    const counted = new Map<string, number>();
+    let heard = 0;
+    const gather = async () => {
+      const entries = await world.control.mutations(heard);
+      const counters = await world.control.counters();
+      const fresh = new Map<string, number>();
+      for (const entry of entries) {
+        heard = Math.max(heard, entry.seq);
+        const permission = `${entry.service}:${entry.action}`;
+        fresh.set(permission, (fresh.get(permission) ?? 0) + 1);
+        calls.push({ permission, changed: entry.effect === 'changed' });
+      }
+      for (const [permission, { calls: total }] of Object.entries(counters)) {
+        const more = total - (counted.get(permission) ?? 0) - (fresh.get(permission) ?? 0);
+        counted.set(permission, total);
+        for (let i = 0; i < more; i++) calls.push({ permission, changed: false });
+      }
+    };
+    await gather();
+    calls.length = 0;
+    const action = (of: Awaited<ReturnType<Practice['connect']>>) => of.actions[name] as Action;
+    return {
+      timing,
+      ...prepared,
+      action: action(connection),
+      secrets: [world.sim.admin.secretAccessKey, leaked.secretAccessKey, neighbour.secretAccessKey, ...(prepared.secrets ?? [])],
+      snapshot: async () => picture(await world.control.world(), known),
+      async calls() {
+        await gather();
+        return [...calls];
+      },
+      async trouble({ kind, count }) {
+        const times = count === undefined ? {} : { count };
+        if (kind !== 'lost-reply') {
+          await world.control.inject({ kind: kind === 'throttled' ? 'throttle' : kind === 'broken' ? 'error-500' : 'down', ...times });
+          return;
+        }
+        for (const changing of ['UpdateAccessKey', 'CreateAccessKey', 'DeleteAccessKey', 'PutUserPolicy', 'DeleteUserPolicy']) {
+          await world.control.inject({ kind: 'lose-reply-after-effect', service: 'iam', action: changing, ...times });
+        }
+      },
+      calm: () => world.control.clearFaults(),
+      async powerless() {
+        await world.alive(weak);
+        return action(await world.connect(weak));
+      },
+      close: () => world.close(),
+    };
+  } catch (error) {
+    await world.close();
+    throw error;
+  }
+}
+
+/** The account without what moves by itself: its clock, when keys were last used, and the random ids of keys that were made since. */
+function picture(state: Awaited<ReturnType<Practice['control']['world']>>, known: ReadonlySet<string>): unknown {
+  const { now: _, users, ...rest } = state;
+  return {
+    ...rest,
+    users: users.map((row) => ({
+      ...row,
+      keys: row.keys.map((key) => (known.has(key.id) ? { id: key.id, status: key.status } : { id: 'a new key', status: key.status })),
+    })),
+  };
+}
