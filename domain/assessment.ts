@@ -1,7 +1,7 @@
 import type { Hash } from './canonical.ts';
 import type { CredentialRef, Graph } from './credential.ts';
 import type { Observation } from './observation.ts';
-import type { Proof } from './report.ts';
+import type { Proof, SealedRef } from './report.ts';
 
 /** How widely the leak could be read. Decided from the inventory's word on the place, else from an issuer's, else `unknown`. */
 export const Exposure = { PUBLIC: 'public', INTERNAL: 'internal', UNKNOWN: 'unknown' } as const;
@@ -88,6 +88,8 @@ export interface Assessment {
   /** Nobody who reported it signed: the reporters are unknown, and the quorum rises by one. */
   readonly unsigned?: boolean;
   readonly exposure: Exposure;
+  /** The leaked secret as a reporter sealed it, where it was shown to be the real one: with it a step can see the credential refused. */
+  readonly sealed?: SealedRef;
   readonly exposedSince?: string;
   readonly finding: ProviderFinding;
   /** Node ids that the round before did not know. */

@@ -52,6 +52,7 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
       const { standing } = member;
       if (knowledge.standsAlone(member.credential)) {
         if (standing !== Standing.STANDS && standing !== Standing.UNKNOWN && standing !== Standing.STOPPED) continue;
+        if (member.origin !== 'leaked' && member.credential.status === 'absent') continue;
         const wide = ++width > widest || member.depth > deepest;
         if (wide) askWidth(view, draft);
         if (member.origin === 'doubtful') askDoubt(view, draft, member);
@@ -60,16 +61,17 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
             provider: knowledge.provider,
             account: principal.account,
             lever: knowledge.disable(member.credential, principal),
+            ...(member.origin === 'leaked' && view.sealed ? { params: { sealed: { ...view.sealed } } } : {}),
             impact: member.origin === 'leaked' && view.consumers.length > 0 ? 'outage' : member.origin === 'doubtful' ? 'possible' : 'none',
             affects: member.origin === 'leaked' ? view.consumers.map((each) => each.id) : [],
             // Seen live again after it was turned off: somebody undid it, and it is turned off once more.
             again: standing === Standing.STANDS,
-            ...(member.origin === 'doubtful' ? { gate: `g-doubt-${draft.view.round}` } : wide && !view.asking ? { gate: Gate.WIDTH } : {}),
+            ...(member.origin === 'doubtful' ? { gate: doubtGate(member) } : wide && !view.asking ? { gate: Gate.WIDTH } : {}),
           }),
         );
         continue;
       }
-      if (standing === Standing.STANDS || standing === Standing.UNKNOWN) restamp = true;
+      if (standing === Standing.STANDS || standing === Standing.UNKNOWN) restamp ||= needsStamp(view, member, principal);
       // What a sweep has newly found may have siblings that no log shows yet. Under the deny nobody else is hurt by a later stamp.
       if (member.fresh && standing === Standing.STOPPED && done.active(knowledge.provider, knowledge.deny(principal))) restamp = true;
     }
@@ -92,29 +94,23 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
     }
 
     const cutOff = knowledge.cutOff(principal);
-    const stamped = done.active(knowledge.provider, cutOff);
     const ever = done.steps.some(
       (each) => each.state === 'done' && each.step.action === `${knowledge.provider}/${cutOff.action}` && each.step.hold === cutOff.hold,
     );
-    const first = own && options.root && !ever && alive(view.reach.root.standing);
-    const late = stamped === undefined || members.some((each) => issuedAfter(each, stampOf(stamped, knowledge)));
+    const first = own && options.root && !ever && alive(view.reach.root.standing) && knowledge.standsAlone(view.reach.root.credential);
     // Where the leaked one goes last, the cut-off of its principal comes after that: a session may be minted until then.
     if (own && !options.root) continue;
-    if (planned || first || (restamp && (late || view.reach.members.some((each) => each.fresh)))) {
+    if (planned || first || restamp) {
+      // A disable at a question of its own, which a person may never answer, must not keep the cut-off from coming.
+      const gate = draft.isProtected(cutOff) ? Gate.PROTECTED : view.asking ? Gate.OUTAGE : undefined;
+      const awaited = disables.filter((each) => sameQuestion(draft, each, gate));
       wanted.push(
         draft.want({
           provider: knowledge.provider,
           account: principal.account,
           lever: cutOff,
-          params: {
-            after: disables
-              .flatMap((each) => (each.state === 'planned' || each.state === 'done' ? [each.id] : []))
-              .concat(earlierDisables(view, principal)),
-          },
-          // A disable at a question of its own, which a person may never answer, must not keep the cut-off from coming.
-          after: disables.filter((each) =>
-            sameQuestion(draft, each, draft.isProtected(cutOff) ? Gate.PROTECTED : view.asking ? Gate.OUTAGE : undefined),
-          ),
+          params: { keys: offKeys(view, draft, principal, awaited) },
+          after: awaited,
           impact:
             own && done.active(knowledge.provider, knowledge.deny(principal)) === undefined && !deny
               ? 'possible'
@@ -159,14 +155,24 @@ function wantsDeny({ reach, knowledge, principal }: View): boolean {
   const deny = knowledge.deny(principal);
   if ([deny, knowledge.liftDeny(principal), knowledge.mint(principal)].some((lever) => done.active(knowledge.provider, lever)))
     return false;
-  return alive(root.standing) && (root.standing !== Standing.OFF || done.failures(knowledge.provider, deny) > 0);
+  return (
+    knowledge.standsAlone(root.credential) &&
+    alive(root.standing) &&
+    (root.standing !== Standing.OFF || done.failures(knowledge.provider, deny) > 0)
+  );
 }
 
 const alive = (standing: Standing): boolean => standing !== Standing.DEAD && standing !== Standing.EXPIRED;
 
-function issuedAfter(member: Member, stamp: number | undefined): boolean {
-  if (member.standing !== Standing.STANDS && member.standing !== Standing.UNKNOWN) return false;
-  return stamp === undefined || !member.credential.issuedAt || Date.parse(member.credential.issuedAt) >= stamp;
+/** Whether a later stamp would stop it. One whose time of issue nobody knows is stamped after once, in the round that finds it. */
+function needsStamp({ reach, knowledge, providerTime }: View, member: Member, principal: Principal): boolean {
+  if (!knowledge.stoppedBy(member.credential).includes(knowledge.cutOff(principal).action)) return false;
+  const step = reach.done.active(knowledge.provider, knowledge.cutOff(principal));
+  const stamp = step && stampOf(step, knowledge);
+  if (stamp === undefined) return true;
+  const issued = member.credential.issuedAt ? Date.parse(member.credential.issuedAt) : undefined;
+  if (issued === undefined || issued > Date.parse(providerTime)) return member.fresh;
+  return issued >= stamp;
 }
 
 function sameQuestion(draft: Draft, wanted: Wanted, gate: string | undefined): boolean {
@@ -175,12 +181,18 @@ function sameQuestion(draft: Draft, wanted: Wanted, gate: string | undefined): b
   return own === undefined || own === gate;
 }
 
-function earlierDisables({ reach, knowledge }: View, principal: Principal): string[] {
-  return reach.members.flatMap((member) => {
-    if (member.principal?.id !== principal.id || !knowledge.standsAlone(member.credential)) return [];
-    const step = reach.done.active(knowledge.provider, knowledge.disable(member.credential, principal));
-    return step ? [step.step.id] : [];
-  });
+/** Keys of the principal that are off once these steps are done: a cut-off is refused while one of them is on, as it would mint after any stamp. */
+export function offKeys({ reach, knowledge }: View, draft: Draft, principal: Principal, awaited: readonly Wanted[]): string[] {
+  const keys = new Set<string>();
+  for (const wanted of awaited) {
+    const step = wanted.state === 'planned' ? draft.steps.find((each) => each.id === wanted.id) : undefined;
+    if (step?.target.accessKeyId) keys.add(step.target.accessKeyId);
+  }
+  for (const member of reach.members) {
+    if (member.principal?.id === principal.id && knowledge.standsAlone(member.credential) && member.standing === Standing.OFF)
+      keys.add(Object.values(member.credential.locator)[0] ?? '');
+  }
+  return [...keys].sort();
 }
 
 function askWidth(view: View, draft: Draft): void {
@@ -192,9 +204,11 @@ function askWidth(view: View, draft: Draft): void {
   );
 }
 
+const doubtGate = (member: Member): string => `g-doubt-${member.id.slice(-8)}`;
+
 function askDoubt(view: View, draft: Draft, member: Member): void {
   draft.ask(
-    `g-doubt-${view.round}`,
+    doubtGate(member),
     'outage',
     `${member.title} belongs to ${view.principal.name} too, and nobody can say whether the holder of the leak made it. Turning it off stops whoever uses it. Shall it be turned off?`,
     { ...view.verdict.gates.outage, onSilence: 'hold' },

@@ -3,6 +3,7 @@ import type { Residual } from '../domain/credential.ts';
 import { type ActionManifest, actionOf, type ProviderManifest } from '../domain/manifest.ts';
 import type { GateReason, PlanGate, PlanStep, PredictedOutage } from '../domain/plan.ts';
 import type { GateRule, Verdict } from '../domain/policy.ts';
+import type { SealedRef } from '../domain/report.ts';
 import type { Reach } from './facts.ts';
 import type { KindKnowledge, Lever, Principal } from './kinds/kind.ts';
 
@@ -31,6 +32,8 @@ export interface View {
   readonly consumers: readonly Consumer[];
   readonly manifests: Readonly<Record<string, ProviderManifest>>;
   readonly protectedTargets: ReadonlySet<string>;
+  /** The leaked secret, sealed, where it was proven real. */
+  readonly sealed: SealedRef | undefined;
   readonly swept: 'yes' | 'no' | 'unknown';
   /** Seconds: how long a change takes to be effective at the provider, and how far its logs are behind. */
   readonly propagation: number;

@@ -160,7 +160,7 @@ export function reachOf(
       principal,
       depth: depths.get(id) ?? 0,
       origin: origins.get(id) ?? 'derived',
-      standing: standingOf(id, credential, principal, { knowledge, done, controls, finding }),
+      standing: standingOf(id, credential, principal, { knowledge, done, controls, finding, leaked: rootId }),
       fresh: fresh.has(id),
       madePrincipal: principalNode !== undefined && derived.has(principalNode) && principal?.id !== rootPrincipal?.id,
     };
@@ -206,7 +206,9 @@ function suspectsOf(on: {
     if (principalOf(node.id, credential, on.index, knowledge, assessment.finding.account)?.id !== rootPrincipal.id) continue;
     const issued = credential.issuedAt ? Date.parse(credential.issuedAt) : undefined;
     if (issued !== undefined && since !== undefined) {
-      if (issued >= since) suspects.set(node.id, inUse.has(node.id) ? 'doubtful' : 'suspected');
+      // Where a log names the maker and it is none of the leak's, the key may be anybody's.
+      const elsewhere = on.index.into(node.id, 'derives').length > 0;
+      if (issued >= since) suspects.set(node.id, inUse.has(node.id) || elsewhere ? 'doubtful' : 'suspected');
       continue;
     }
     // Nothing can have been made with the leaked key before it was there itself.
@@ -236,6 +238,7 @@ function standingOf(
     readonly done: Done;
     readonly controls: Map<string, DoneStep | undefined>;
     readonly finding: ProviderFinding;
+    readonly leaked: string;
   },
 ): Standing {
   const { knowledge, done, finding } = on;
@@ -248,7 +251,8 @@ function standingOf(
   const attested = done.steps.findLast(
     (each) => each.state === 'done' && each.step.provider === 'manual' && each.step.target.credential === id,
   );
-  if (attested && !seenSince(attested, ['probe', 'administrator', 'log'])) return Standing.OFF;
+  // That a log says until when a session is good is no sight of it in use.
+  if (attested && !seenSince(attested, knowledge?.standsAlone(credential) ? ['probe', 'administrator'] : ['probe'])) return Standing.OFF;
   // What we turned off is told apart from what was found dead: it is there, and ours to delete or to turn on again.
   if (knowledge && principal && knowledge.standsAlone(credential)) {
     for (const lever of [knowledge.remove(credential, principal), knowledge.disable(credential, principal)]) {
@@ -268,19 +272,25 @@ function standingOf(
       if (!step || seenSince(step, ['probe'])) continue;
       if (action !== 'cut-off-sessions') return Standing.STOPPED;
       const stamp = stampOf(step, knowledge);
-      if (stamp !== undefined && credential.issuedAt && Date.parse(credential.issuedAt) < stamp) return Standing.STOPPED;
+      if (stamp === undefined) continue;
+      // The leaked one was there before any step of this incident, whenever it was issued.
+      if (on.leaked === id || (credential.issuedAt && Date.parse(credential.issuedAt) < stamp)) return Standing.STOPPED;
     }
   }
   return live.state === 'yes' ? Standing.STANDS : Standing.UNKNOWN;
 }
 
-/** The moment before which a cut-off refuses what was issued, in milliseconds. The earlier of what its residual and its clock say. */
+/**
+ * The moment before which a cut-off refuses what was issued, in milliseconds: what its residual says, which is until the last session from before it has expired; else when it took effect.
+ */
 export function stampOf(step: DoneStep, knowledge: Pick<KindKnowledge, 'longestChild'>): number | undefined {
-  const told = step.residual?.until ? Date.parse(step.residual.until) - knowledge.longestChild * 1000 : undefined;
-  const effective = step.effectiveAt ? Date.parse(step.effectiveAt) : undefined;
-  if (told === undefined) return effective;
-  return effective === undefined ? told : Math.min(told, effective);
+  if (step.residual?.until) return Date.parse(step.residual.until) - knowledge.longestChild * 1000;
+  return step.effectiveAt ? Date.parse(step.effectiveAt) : undefined;
 }
+
+/** True where the system no longer has it at all: nothing is left to turn off or to delete. */
+export const isGone = (credential: CredentialNode): boolean =>
+  credential.status === 'absent' || (credential.status === undefined && credential.live.state === 'no');
 
 const harmless: readonly Standing[] = [Standing.DEAD, Standing.EXPIRED, Standing.OFF, Standing.STOPPED];
 
@@ -412,6 +422,8 @@ export function assessmentOf(merge: Merge): Assessment {
   ]);
   const credential = reports[0]?.report.credential ?? previous?.credential;
   if (!credential) throw new TypeError('an assessment needs a report');
+  // Of several sealed by several people, the first that came is the one that was tried.
+  const sealed = proof === Proof.POSSESSION ? (previous?.sealed ?? reports.find((each) => each.report.sealed)?.report.sealed) : undefined;
   return {
     credential,
     depth: merge.depth ?? (finding.swept.state === 'unknown' && merge.known.length === 0 && finding.logs.length === 0 ? 'minimal' : 'full'),
@@ -423,6 +435,7 @@ export function assessmentOf(merge: Merge): Assessment {
     unsigned: reports.length > 0 && reports.every((each) => each.signedBy === undefined && each.proof !== Proof.ISSUER_SIGNED),
     exposure,
     ...(since ? { exposedSince: since } : {}),
+    ...(sealed ? { sealed } : {}),
     finding,
     fresh: freshNodes(finding, merge.known, merge.done?.flatMap((each) => (each.made ? [each.made] : [])) ?? []),
     swept: merge.swept,

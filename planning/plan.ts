@@ -207,6 +207,7 @@ function release(view: View, draft: Draft, input: PlanInput): void {
       provider: knowledge.provider,
       account: principal.account,
       lever: knowledge.liftCutOff(principal),
+      params: { until: [due] },
       impact: 'none',
       again: true,
     });
@@ -347,9 +348,11 @@ function gateQuestions(input: PlanInput, draft: Draft): void {
       const what =
         member?.origin === 'leaked'
           ? 'the leaked key'
-          : member
-            ? 'made while the leak was open, and evidence of it'
-            : 'turned off, used by nobody, and in the way of a new key';
+          : member?.origin === 'doubtful'
+            ? 'whose it is nobody can say'
+            : member
+              ? 'made while the leak was open, and evidence of it'
+              : 'turned off, used by nobody, and in the way of a new key';
       return `${key} of ${each.target.user ?? 'its principal'} (${what})`;
     });
     const waiting = draft.predicted.filter(
@@ -451,6 +454,7 @@ export function viewOf(input: PlanInput, bare: ReturnType<typeof bareView> = bar
     slots,
     stores,
     consumers,
+    sealed: assessment.sealed,
     swept: sweptOf(assessment, input.done),
     propagation: seconds('propagationMs', manifest.propagationMs),
     logLag: seconds('logLagMs', Math.max(0, ...manifest.logs.map((log) => log.usualLagMs))),

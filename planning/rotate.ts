@@ -1,7 +1,7 @@
 import type { Consumer, Store } from '../domain/assessment.ts';
-import { contain } from './contain.ts';
+import { contain, offKeys } from './contain.ts';
 import { type Draft, Gate, listed, mostFailures, type View, type Wanted } from './draft.ts';
-import { isHarmless, type Member, Standing, stampOf } from './facts.ts';
+import { isGone, isHarmless, type Member, Standing, stampOf } from './facts.ts';
 
 /** Whatever the manifest of a store's system must be able to do for its store to be written to. */
 const storeActions = ['stage-secret', 'distribute-secret', 'watch-readers'] as const;
@@ -16,6 +16,10 @@ export const stubborn = (consumer: Consumer): boolean => consumer.rereads === 'n
  * be undone last. After a containment the old one is off already, so the deny is lifted as soon as there is a new one; where a person is asked first the old one goes last.
  */
 export function rotate(view: View, draft: Draft): void {
+  if (!view.knowledge.standsAlone(view.reach.root.credential)) {
+    draft.note(`${view.reach.root.title} is made anew by whoever uses it, from a credential of its own, so there is nothing to replace.`);
+    return;
+  }
   const { reach, knowledge, principal, stores } = view;
   const { root, done } = reach;
   const off = root.standing === Standing.OFF || root.standing === Standing.STOPPED;
@@ -137,14 +141,14 @@ function deadKeys({ reach, knowledge, principal }: View): readonly Dead[] {
   for (const member of reach.members) {
     ids.add(member.id);
     if (member.principal?.id !== principal.id || !knowledge.standsAlone(member.credential)) continue;
-    if (member.standing === Standing.OFF || (member.standing === Standing.DEAD && member.credential.status !== undefined)) {
+    if (!isGone(member.credential) && (member.standing === Standing.OFF || member.standing === Standing.DEAD)) {
       there.push({ id: member.id, title: member.title, member, credential: member.credential });
     }
   }
   for (const node of reach.index.nodes.values()) {
     const { credential } = node;
     if (!credential || ids.has(node.id) || reach.ours.has(node.id) || !knowledge.standsAlone(credential)) continue;
-    if (credential.live.state !== 'no' || credential.status === undefined) continue;
+    if (credential.live.state !== 'no' || isGone(credential)) continue;
     if (knowledge.principal(credential.principal ?? reach.index.out(node.id, 'acts-as')[0], principal.account)?.id !== principal.id)
       continue;
     there.push({ id: node.id, title: node.title, member: undefined, credential });
@@ -175,8 +179,7 @@ function removeAll(view: View, draft: Draft, after: readonly Wanted[]): void {
       )
     )
       continue;
-    // Dead without a status: it is no longer there.
-    if (member.standing === Standing.DEAD && member.credential.status === undefined) continue;
+    if (isGone(member.credential)) continue;
     const disable = draft.steps.find(
       (each) => each.action === `${knowledge.provider}/disable-key` && each.target.accessKeyId === lever.target.accessKeyId,
     );
@@ -197,6 +200,7 @@ function disableRoot(view: View, draft: Draft, after: readonly Wanted[], early =
     provider: knowledge.provider,
     account: principal.account,
     lever: knowledge.disable(reach.root.credential, principal),
+    ...(view.sealed ? { params: { sealed: { ...view.sealed } } } : {}),
     after,
     impact: early ? (consumers.length > 0 ? 'outage' : 'possible') : hurt.length > 0 || view.stores.length === 0 ? 'outage' : 'possible',
     affects: (early || hurt.length === 0 ? consumers : hurt).map((each) => each.id),
@@ -217,7 +221,7 @@ function cutOff(view: View, draft: Draft, own: readonly Wanted[], before: readon
     provider: knowledge.provider,
     account: principal.account,
     lever: knowledge.cutOff(principal),
-    params: { after: after.flatMap((each) => (each.state === 'planned' || each.state === 'done' ? [each.id] : [])) },
+    params: { keys: offKeys(view, draft, principal, after) },
     after,
     impact: 'possible',
     affects: consumers.map((each) => each.id),
@@ -395,7 +399,7 @@ function liftDeny(view: View, draft: Draft, minted: Wanted): Wanted | undefined 
     provider: knowledge.provider,
     account: principal.account,
     lever: knowledge.liftDeny(principal),
-    params: { cutOff: cut.step.id },
+    params: { keys: offKeys(view, draft, principal, []) },
     after: [minted],
     impact: 'none',
     affects: consumers.map((each) => each.id),

@@ -225,7 +225,8 @@ export class World {
       );
       if (key.by) edges.push(a.edge(`aws.access-key:${key.by}`, `aws.access-key:${id}`));
     }
-    if (!this.keys.has(leakedKey)) nodes.push(a.keyNode(leakedKey, { live: no(seen, 'administrator', 'no longer listed') }));
+    if (!this.keys.has(leakedKey))
+      nodes.push(a.keyNode(leakedKey, { status: 'absent', live: no(seen, 'administrator', 'no longer listed') }));
     for (const [id, session] of this.sessions) {
       if (hidden.has(id)) continue;
       nodes.push(
@@ -239,7 +240,7 @@ export class World {
       edges.push(a.edge(`aws.access-key:${session.from}`, `aws.session:${id}`));
     }
     const finding = a.finding(
-      nodes.map((node) => (node.id === `aws.access-key:${leakedKey}` && !this.keys.has(leakedKey) ? strip(node) : node)),
+      nodes,
       {
         providerTime: seen,
         slots: { used: this.keys.size, limit: 2 },
@@ -310,10 +311,4 @@ export class World {
         return base;
     }
   }
-}
-
-function strip(node: GraphNode): GraphNode {
-  if (!node.credential) return node;
-  const { status: _, ...credential } = node.credential;
-  return { ...node, credential };
 }
