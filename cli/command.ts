@@ -1,4 +1,4 @@
-import type { Terminal } from './terminal.ts';
+import type { Streams, Terminal } from './terminal.ts';
 
 /** One command, as data: the parser, the help, docs/cli.md and the tests are made from it. */
 export interface CommandDefinition {
@@ -30,12 +30,16 @@ export interface Call {
   readonly arguments: readonly string[];
   readonly options: Readonly<Record<string, unknown>>;
   readonly terminal: Terminal;
+  /** Beneath the terminal, for a command that draws by itself. */
+  readonly streams: Streams;
   /** `--config`, where it was given. */
   readonly config: string | undefined;
   readonly environment: NodeJS.ProcessEnv;
   readonly cwd: string;
-  /** Aborts on Ctrl-C. */
+  /** Aborts on Ctrl-C and SIGTERM; its reason is the exit code that goes with it. Of use only after {@link heed}: a command that has not said so is ended at once. */
   readonly signal: AbortSignal;
+  /** Says that this command ends by itself when the signal aborts. */
+  heed(): void;
 }
 
 /** The text of an option; undefined where it was not given. */

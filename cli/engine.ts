@@ -8,7 +8,7 @@ import { fault } from '../domain/errors.ts';
 import { Secret } from '../domain/secret.ts';
 import type { Trust } from '../domain/trust.ts';
 import { type Call, text } from './command.ts';
-import { findStack, type StackFile } from './stack-file.ts';
+import { findStack, type StackFile, stackBeside } from './stack-file.ts';
 
 /** The configuration of a call, and where the keys that go with it lie. */
 export interface Setting {
@@ -33,13 +33,14 @@ export function readTextFile(path: string): string {
  * Throws `file.missing`, `file.syntax` or `file.invalid`.
  */
 export function settingOf(call: Call): Setting {
-  const stack = findStack(call.cwd);
+  const around = findStack(call.cwd);
   const named = call.config ?? call.environment.TOURNIQUET_CONFIG;
   const here = resolve(call.cwd, 'tourniquet.yaml');
-  const file = named !== undefined ? resolve(call.cwd, named) : existsSync(here) ? here : (stack?.configuration ?? here);
+  const file = named !== undefined ? resolve(call.cwd, named) : existsSync(here) ? here : (around?.configuration ?? here);
   const configuration = parseConfiguration(readTextFile(file), file);
-  const ofStack = stack !== undefined && stack.configuration !== undefined && resolve(stack.configuration) === file;
-  const keys = text(call, 'keys') ?? call.environment.TOURNIQUET_KEYS ?? (ofStack ? stack.keys : undefined) ?? join(dirname(file), 'keys');
+  const stack = around?.configuration === file ? around : stackBeside(file);
+  const ofStack = stack?.configuration !== undefined && resolve(stack.configuration) === file;
+  const keys = text(call, 'keys') ?? (ofStack ? stack.keys : undefined) ?? join(dirname(file), 'keys');
   return { configuration, file, keys: resolve(call.cwd, keys), stack: ofStack ? stack : undefined };
 }
 

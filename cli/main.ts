@@ -2,16 +2,15 @@
 import { run } from './program.ts';
 
 const controller = new AbortController();
-let signalled = 0;
+let heeds = false;
 for (const [name, number] of [
   ['SIGINT', 2],
   ['SIGTERM', 15],
 ] as const) {
   process.on(name, () => {
-    // The second one ends it whatever it is doing; until then a command may come to its own end.
-    if (signalled !== 0) process.exit(128 + number);
-    signalled = number;
-    controller.abort();
+    // A command that has something to put right is let come to its end, once; the second signal ends it whatever it is doing.
+    if (!heeds || controller.signal.aborted) process.exit(128 + number);
+    controller.abort(128 + number);
   });
 }
 // A reader that has gone, such as `head`, is no error of ours.
@@ -26,8 +25,10 @@ const code = await run(process.argv.slice(2), {
   environment: process.env,
   cwd: process.cwd(),
   signal: controller.signal,
+  heed: () => {
+    heeds = true;
+  },
 });
-// The exit code of a command that ended because of a signal tells which.
-process.exitCode = signalled !== 0 && code === 0 ? 128 + signalled : code;
+process.exitCode = code;
 // Idle connections must not keep a finished command alive.
 setTimeout(() => process.exit(), 500).unref();

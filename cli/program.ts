@@ -7,6 +7,7 @@ import { printTrouble, troubleOf } from './trouble.ts';
 
 export interface Run extends Streams {
   readonly signal: AbortSignal;
+  heed?(): void;
 }
 
 /** Runs one command line and answers its exit code. Never throws and never ends the process. */
@@ -27,10 +28,12 @@ export async function run(argv: readonly string[], streams: Run): Promise<number
         arguments: given,
         options: rest,
         terminal,
+        streams,
         config: typeof config === 'string' ? config : undefined,
         environment: streams.environment,
         cwd: streams.cwd,
         signal: streams.signal,
+        heed: () => streams.heed?.(),
       });
     });
     if (argv.length === 0) {

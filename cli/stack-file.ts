@@ -14,13 +14,21 @@ export interface StackFile {
 export function findStack(cwd: string): StackFile | undefined {
   for (let folder = resolve(cwd); ; folder = dirname(folder)) {
     const path = join(folder, '.tourniquet', 'stack.json');
-    if (existsSync(path)) {
-      try {
-        return { ...(JSON.parse(readFileSync(path, 'utf8')) as object), path };
-      } catch {
-        return undefined;
-      }
-    }
+    if (existsSync(path)) return read(path);
     if (dirname(folder) === folder) return undefined;
+  }
+}
+
+/** The stack file in the folder of a configuration; undefined where there is none. */
+export function stackBeside(configuration: string): StackFile | undefined {
+  const path = join(dirname(configuration), 'stack.json');
+  return existsSync(path) ? read(path) : undefined;
+}
+
+function read(path: string): StackFile | undefined {
+  try {
+    return { ...(JSON.parse(readFileSync(path, 'utf8')) as object), path };
+  } catch {
+    return undefined;
   }
 }

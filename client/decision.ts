@@ -23,14 +23,16 @@ export interface Ask {
 }
 
 /**
- * The decision that says this of an incident as it stands. Throws `decision.stale` where the plan is no longer the one that was read,
- * `decision.no-such-gate` where no such gate is open, `usage.invalid` where several are and none is named.
+ * The decision that says this of an incident as it stands. A whole hash is signed as it was given, so that a stale approval is refused by the engine and
+ * stands in its record; of a hash that was only begun the present plan has to be the one. Throws `decision.stale` where it is not,
+ * `decision.no-such-gate` where none is open and none is named, `usage.invalid` where several are and none is named.
  */
 export function decisionFor(status: IncidentStatus, ask: Ask, at: Date = new Date()): Decision {
   const present = status.planHash;
   if (present === undefined || status.plan === undefined)
     throw fault('decision.no-such-gate', { incident: status.id, why: 'there is no plan yet' });
-  if (!samePlan(ask.planHash, present)) throw fault('decision.stale', { incident: status.id, signed: ask.planHash.slice(0, 80), present });
+  const meant = planMeant(ask.planHash, present);
+  if (meant === undefined) throw fault('decision.stale', { incident: status.id, signed: ask.planHash.slice(0, 80), present });
   if (ask.reason.trim() === '') throw fault('usage.invalid', { member: 'reason', problem: 'a decision needs its reason' });
   return {
     v: 1,
@@ -39,7 +41,7 @@ export function decisionFor(status: IncidentStatus, ask: Ask, at: Date = new Dat
     run: status.run,
     round: status.round,
     gate: ask.verdict === 'rollback' || ask.verdict === 'dismiss' ? 'incident' : gateFor(status, ask.gate),
-    planHash: present,
+    planHash: meant,
     evidenceHead: status.head,
     verdict: ask.verdict,
     reason: ask.reason.trim(),
@@ -59,9 +61,8 @@ export function signDecision(decision: Decision, signer: Signer): SignedDecision
 function gateFor(status: IncidentStatus, named: string | undefined): string {
   const open = status.gates.filter((gate) => gate.state === 'open');
   if (named !== undefined) {
-    // A gate that is closed by now is for the engine to refuse, and to record; one that the plan never had is a slip of the pen.
-    if (status.gates.some((gate) => gate.id === named)) return named;
-    throw fault('decision.no-such-gate', { incident: status.id, gate: named.slice(0, 80) });
+    // Whether that gate is open is for the engine to judge, and to record.
+    return named;
   }
   const [only] = open;
   if (only === undefined) throw fault('decision.no-such-gate', { incident: status.id, why: 'no gate is open' });
@@ -69,8 +70,10 @@ function gateFor(status: IncidentStatus, named: string | undefined): string {
   return only.id;
 }
 
-/** A person may type the hash without its name, or twelve or more of its digits: enough to show that the plan was read, and the whole is what is signed. */
-function samePlan(given: string, present: Hash): boolean {
+/** The hash that a person means: a whole one as it is, twelve or more digits of the present one as the present one; undefined for anything else. */
+function planMeant(given: string, present: Hash): Hash | undefined {
   const digits = /^(?:sha256:)?([0-9a-f]{12,64})…?$/.exec(given.trim())?.[1];
-  return digits !== undefined && present.slice('sha256:'.length).startsWith(digits);
+  if (digits === undefined) return undefined;
+  if (digits.length === 64) return `sha256:${digits}`;
+  return present.slice('sha256:'.length).startsWith(digits) ? present : undefined;
 }

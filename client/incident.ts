@@ -1,13 +1,25 @@
 import {
   ApplicationFailure,
+  WorkflowExecutionAlreadyStartedError,
   WorkflowFailedError,
   type WorkflowHandle,
+  WorkflowIdConflictPolicy,
+  WorkflowIdReusePolicy,
   WorkflowNotFoundError,
   WorkflowUpdateFailedError,
 } from '@temporalio/client';
 import type { Decision, DecisionRuling, SignedDecision } from '../domain/decision.ts';
 import { type ErrorCode, fault, registry } from '../domain/errors.ts';
-import { type IncidentResult, type IncidentStatus, QueryName, UpdateName } from '../domain/messages.ts';
+import { judgeQueue } from '../domain/manifest.ts';
+import {
+  type ExportInput,
+  type ExportResult,
+  type IncidentResult,
+  type IncidentStatus,
+  QueryName,
+  UpdateName,
+  WorkflowName,
+} from '../domain/messages.ts';
 import type { Plan } from '../domain/plan.ts';
 import type { ChainEntry } from '../domain/record.ts';
 import { isEnded } from '../domain/states.ts';
@@ -41,6 +53,11 @@ export interface IncidentClient {
   rollback(signed: SignedDecision): Promise<DecisionRuling>;
   /** Yields the status now and after every change, until the run has ended. A server or judge that is away is waited for. */
   watch(options?: WatchOptions): AsyncIterable<IncidentStatus>;
+  /**
+   * Has the judge write the run's bundle into the store, and answers where it lies. Of a run that has ended it is the one made at its end; of one that
+   * goes on it is made as the run stands, and says so.
+   */
+  exported(): Promise<ExportResult>;
   /** Waits for the end. A server that is away is waited for; a run that failed or was terminated throws `engine.unexpected`. */
   result(options?: { readonly signal?: AbortSignal }): Promise<IncidentResult>;
 }
@@ -130,6 +147,26 @@ export function incidentClient(context: ClientContext, id: string, run?: string)
         await wait(away > 0 ? Math.min(5000, 250 * 2 ** Math.min(away, 5)) : everyMs, signal);
       }
     },
+    exported: () =>
+      asked('export', async () => {
+        const described = await handleOf(run).describe();
+        const open = described.status.name === 'RUNNING';
+        // The archive that the run itself started has this id; one asked for meanwhile has another, so that neither keeps the other from being made.
+        const workflowId = open ? `archive/${described.runId}/${Date.now()}` : `archive/${described.runId}`;
+        const archive = await context.temporal.workflow
+          .start(WorkflowName.ARCHIVE, {
+            workflowId,
+            taskQueue: judgeQueue,
+            args: [{ incident: id, run: described.runId, untilEnded: !open } satisfies ExportInput],
+            workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
+            workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+          })
+          .catch((error: unknown) => {
+            if (error instanceof WorkflowExecutionAlreadyStartedError) return context.temporal.workflow.getHandle(workflowId);
+            throw error;
+          });
+        return (await archive.result()) as ExportResult;
+      }),
     async result({ signal } = {}) {
       for (let pause = 250; ; pause = Math.min(pause * 2, 5000)) {
         try {

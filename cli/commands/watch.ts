@@ -20,6 +20,7 @@ export const command: CommandDefinition = {
   examples: ['tourniquet watch 3f9a1c20', 'tourniquet watch 3f9a1c20 --until contained', 'tourniquet watch 3f9a1c20 --json | jq .state'],
   run: (call) =>
     withClient(call, async (client) => {
+      call.heed();
       const goal = text(call, 'until');
       const id = await client.resolveId(call.arguments[0] ?? '');
       const over = new AbortController();
@@ -41,6 +42,7 @@ export const command: CommandDefinition = {
           before = status;
         }
       }
+      if (call.signal.aborted) return Number(call.signal.reason);
       return last === undefined ? 0 : exitOf(last, goal);
     }),
 };

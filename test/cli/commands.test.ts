@@ -41,7 +41,7 @@ describe.each(Object.keys(commands))('the command %s', (name) => {
   test('shows in its examples only options that it has', () => {
     const known = ['--json', '--config', ...command.options.map(({ flags }) => flags.split(/[ ,]/)[0])];
     for (const example of command.examples) {
-      const own = example.split('|').find((part) => part.includes(`tourniquet ${name}`));
+      const own = example.split(/[|;]/).find((part) => part.includes(`tourniquet ${name}`));
       for (const [option] of own?.matchAll(/(?<= )--[a-z-]+/g) ?? []) expect(known).toContain(option);
     }
   });

@@ -57,4 +57,18 @@ export const exitCases: Readonly<
     { argv: ['help', 'decision.stale'], exit: 0 },
     { argv: ['help', 'nonsense'], exit: 2, code: 'usage.invalid' },
   ],
+  up: [{ argv: ['up', '--directory'], exit: 2, code: 'usage.invalid' }],
+  start: [{ argv: ['start', '--variant', 'third'], exit: 2, code: 'usage.invalid' }],
+  down: [{ argv: ['down'], exit: 1, code: 'stack.not-running' }],
+  'audit export': [{ argv: ['audit', 'export', 'deadbeef'], exit: 1, code: 'engine.unavailable' }],
+  'audit verify': [
+    { argv: ['audit', 'verify', 'nowhere.zip'], exit: 2, code: 'file.missing' },
+    { argv: ['audit', 'verify', 'tourniquet.yaml'], exit: 1, code: 'audit.broken' },
+    { argv: ['audit', 'verify', 'store', '--root', 'x'], exit: 2, code: 'usage.invalid' },
+  ],
+  'audit replay': [
+    { argv: ['audit', 'replay', 'nowhere'], exit: 2, code: 'file.missing' },
+    { argv: ['audit', 'replay', 'trust.yaml'], exit: 1, code: 'audit.broken' },
+    { argv: ['audit', 'replay', 'keys/people/alice.json'], exit: 1, code: 'audit.broken' },
+  ],
 };
