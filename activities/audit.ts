@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { BundleFile, bytesOf, packBundle, policyPath, recordPath, sealBundle } from '../audit/bundle.ts';
-import { decodeHistory, encodeHistory, historyJson, readHistory } from '../audit/history.ts';
+import { decodeHistory, encodeHistory, historyJson, readHistory, recordsNamed } from '../audit/history.ts';
 import { openRecord } from '../audit/records.ts';
 import { makeReport, reportHtml, reportJson } from '../audit/report.ts';
 import { canonicalJson, type Hash } from '../domain/canonical.ts';
@@ -28,11 +28,20 @@ export function createExportBundle(deps: JudgeDeps) {
           if (n > 600) throw fault('engine.unavailable', { incident: input.incident, problem: 'the run has not ended' });
           await pulse.sleep(200);
         }
-        const history = await decodeHistory(await handle.fetchHistory(), deps.codecs);
-        const facts = readHistory(history);
-        const chain: readonly ChainEntry[] = ended
-          ? ((facts.result as IncidentResult | undefined)?.chain ?? [])
-          : await handle.query<readonly ChainEntry[]>(QueryName.CHAIN);
+        let history = await decodeHistory(await handle.fetchHistory(), deps.codecs);
+        let facts = readHistory(history);
+        let chain: readonly ChainEntry[] = ended ? ((facts.result as IncidentResult | undefined)?.chain ?? []) : [];
+        for (let n = 0; !ended; n++) {
+          // A run that goes on meanwhile: chain and history are taken until both are of the same moment.
+          chain = await handle.query<readonly ChainEntry[]>(QueryName.CHAIN);
+          history = await decodeHistory(await handle.fetchHistory(), deps.codecs);
+          facts = readHistory(history);
+          if (facts.end) throw fault('engine.unavailable', { incident: input.incident, problem: 'the run ended meanwhile' });
+          const named = new Set(facts.activities.flatMap(recordsNamed));
+          if (named.size === chain.length && chain.every((entry) => named.has(entry.record))) break;
+          if (n > 50) throw fault('engine.unavailable', { incident: input.incident, problem: 'the run does not stand still' });
+          await pulse.sleep(100);
+        }
 
         const files = new Map<string, Uint8Array>();
         const records = new Map<Hash, AnyRecord>();

@@ -50,7 +50,8 @@ export interface HistoryFacts {
   readonly result?: unknown;
   readonly activities: readonly ActivityEntry[];
   readonly messages: readonly MessageEntry[];
-  readonly times: readonly { readonly eventId: number; readonly at: string }[];
+  /** `late`: the start of an activity, which the server writes when the activity ends. */
+  readonly times: readonly { readonly eventId: number; readonly at: string; readonly late: boolean }[];
   readonly events: number;
 }
 
@@ -99,7 +100,8 @@ async function decodePayloads(value: unknown, codecs: readonly PayloadCodec[]): 
 }
 
 function isPayload(value: unknown): value is Payload {
-  return value instanceof proto.temporal.api.common.v1.Payload;
+  // The library builds its types by reflection: a message knows its type, and there is no class to ask for.
+  return typeof value === 'object' && value !== null && '$type' in value && value.$type === proto.temporal.api.common.v1.Payload;
 }
 
 /** The milliseconds of a protobuf time as ISO, UTC; nanoseconds below are dropped. */
@@ -135,7 +137,7 @@ export function readHistory(history: History): HistoryFacts {
   if (first === undefined || !started) throw fault('audit.broken', { file: 'history.pb', why: 'it does not begin with a start' });
   const activities = new Map<number, ActivityEntry>();
   const messages: MessageEntry[] = [];
-  const times: { eventId: number; at: string }[] = [];
+  const times: { eventId: number; at: string; late: boolean }[] = [];
   let end: { end: NonNullable<HistoryFacts['end']>; endedAt: string; result?: unknown } | undefined;
   const activity = (id: unknown): ActivityEntry => {
     const found = activities.get(Number(id));
@@ -145,7 +147,7 @@ export function readHistory(history: History): HistoryFacts {
   for (const event of events) {
     const at = isoOf(event.eventTime);
     const eventId = Number(event.eventId);
-    times.push({ eventId, at });
+    times.push({ eventId, at, late: event.eventType === EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED });
     if (end) throw fault('audit.broken', { file: 'history.pb', why: `event ${eventId} comes after the end` });
     switch (event.eventType) {
       case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED: {

@@ -39,8 +39,8 @@ async function replay(): Promise<{ scheduled: unknown[]; error?: string }> {
         sinks: {
           audit: {
             scheduled: {
-              fn: (_info: unknown, seq: number, type: string, args: readonly unknown[]) => {
-                scheduled.push({ seq, type, args });
+              fn: (_info: unknown, seq: number, type: string, args: string) => {
+                scheduled.push({ seq, type, args: JSON.parse(args) });
               },
               callDuringReplay: true,
             },

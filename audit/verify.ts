@@ -89,6 +89,12 @@ export interface VerifyOptions {
 /** How far the clocks of server and workers may be apart, in milliseconds. */
 const skewMs = 60_000;
 
+/**
+ * How much older an event may be than one written before it, in milliseconds: what reaches a run during a workflow task is written after it, with the time at
+ * which it came, and a task lasts at most this long.
+ */
+const bufferMs = 10_000;
+
 const claims: Readonly<Record<ClaimKind, string>> = {
   manifest: 'a judge signed the list of files',
   files: 'every file is the one listed, and no other is there',
@@ -427,10 +433,17 @@ function checkStanding(bundle: Opened): string[] {
 function checkTimes(bundle: Opened): string[] {
   const { facts, manifest } = bundle;
   const problems: string[] = [];
-  facts.times.forEach((time, index) => {
-    const before = facts.times[index - 1];
-    if (before && Date.parse(time.at) < Date.parse(before.at)) problems.push(`event ${time.eventId} is older than the one before it`);
-  });
+  let latest = 0;
+  for (const { eventId, at, late } of facts.times) {
+    const time = Date.parse(at);
+    if (!late && time < latest - bufferMs) problems.push(`event ${eventId} is older than one before it`);
+    if (!late) latest = Math.max(latest, time);
+  }
+  for (const { eventId, scheduledAt, startedAt, endedAt } of facts.activities) {
+    const times = [scheduledAt, startedAt, endedAt].flatMap((at) => (at ? [Date.parse(at)] : []));
+    if (times.some((time, index) => time < (times[index - 1] ?? 0)))
+      problems.push(`the activity of event ${eventId} ended before it began`);
+  }
   const last = facts.times.at(-1);
   if (last && Date.parse(last.at) > Date.parse(manifest.madeAt) + skewMs) problems.push('the history goes on after the bundle was made');
   for (const activity of facts.activities) {
