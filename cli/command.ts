@@ -38,8 +38,15 @@ export interface Call {
   readonly cwd: string;
   /** Aborts on Ctrl-C and SIGTERM; its reason is the exit code that goes with it. Of use only after {@link heed}: a command that has not said so is ended at once. */
   readonly signal: AbortSignal;
+  /** All commands, and the help of one or of all of them by their words; undefined where there is no such command. */
+  manual(): Promise<Manual>;
   /** Says that this command ends by itself when the signal aborts. */
   heed(): void;
+}
+
+export interface Manual {
+  readonly definitions: readonly CommandDefinition[];
+  helpOf(words: readonly string[]): string | undefined;
 }
 
 /** The text of an option; undefined where it was not given. */

@@ -1,6 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import { fault } from '../domain/errors.ts';
-import type { CommandDefinition } from './command.ts';
+import type { CommandDefinition, Manual } from './command.ts';
 import { commands } from './commands/index.ts';
 import { type Streams, terminalOf } from './terminal.ts';
 import { printTrouble, troubleOf } from './trouble.ts';
@@ -33,6 +33,7 @@ export async function run(argv: readonly string[], streams: Run): Promise<number
         environment: streams.environment,
         cwd: streams.cwd,
         signal: streams.signal,
+        manual: () => manual(streams),
         heed: () => streams.heed?.(),
       });
     });
@@ -54,6 +55,24 @@ export async function run(argv: readonly string[], streams: Run): Promise<number
     printTrouble(terminal, trouble);
     return trouble.exit;
   }
+}
+
+async function manual(streams: Pick<Streams, 'stdout'>): Promise<Manual> {
+  const definitions = await Promise.all(Object.values(commands).map(async (load) => (await load()).command));
+  const program = programOf(definitions, streams, async () => {});
+  return {
+    definitions,
+    helpOf(words) {
+      let shown = program;
+      for (const word of words) {
+        const next = shown.commands.find((one) => one.name() === word);
+        if (next === undefined) return undefined;
+        shown = next;
+      }
+      const examples = definitions.find(({ name }) => name === words.join(' '))?.examples ?? [];
+      return `${shown.helpInformation()}${examples.length === 0 ? '' : `\nExamples:\n${examples.map((example) => `  $ ${example}`).join('\n')}`}`;
+    },
+  };
 }
 
 /** The name of the command at the front of a command line, the longest that fits; undefined where there is none. */

@@ -23,8 +23,8 @@ import {
 import type { Plan } from '../domain/plan.ts';
 import type { ChainEntry } from '../domain/record.ts';
 import { isEnded } from '../domain/states.ts';
+import type { ClientContext } from './context.ts';
 import { faultOf, isPassing } from './faults.ts';
-import type { ClientContext } from './index.ts';
 import { wait } from './wait.ts';
 
 export interface WatchOptions {

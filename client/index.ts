@@ -7,6 +7,7 @@ import { dataConverterFor, type Keyring } from '../audit/codec.ts';
 import { fault } from '../domain/errors.ts';
 import type { Report } from '../domain/report.ts';
 import type { ReportDraft } from '../intake/index.ts';
+import type { ClientContext } from './context.ts';
 import { faultOf } from './faults.ts';
 import { type IncidentClient, incidentClient } from './incident.ts';
 import { type ListedIncident, type ListFilter, listIncidents, resolveIncident } from './list.ts';
@@ -51,14 +52,6 @@ export interface ClientOptions {
   readonly reporter?: string;
   /** How long `report` waits for a server that is away, in milliseconds; half a minute where it is not said. */
   readonly patienceMs?: number;
-}
-
-/** What the parts of the client share. */
-export interface ClientContext {
-  readonly temporal: Client;
-  readonly reporter: string;
-  readonly seal: Seal | undefined;
-  readonly patienceMs: number;
 }
 
 /** The engine, as a SOAR tool, a scanner or a responder sees it. Every failure is a {@link Fault}. */

@@ -1,8 +1,8 @@
 import { fault } from '../domain/errors.ts';
 import { SearchAttribute, WorkflowName } from '../domain/messages.ts';
 import { Extent, IncidentState } from '../domain/states.ts';
+import type { ClientContext } from './context.ts';
 import { faultOf } from './faults.ts';
-import type { ClientContext } from './index.ts';
 
 /** Which incidents to list; all of them where nothing is said. */
 export interface ListFilter {

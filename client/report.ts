@@ -9,8 +9,8 @@ import { reportSchema } from '../domain/report.schema.ts';
 import type { Report, SealedRef, Sighting } from '../domain/report.ts';
 import { IncidentState } from '../domain/states.ts';
 import type { ReportDraft } from '../intake/index.ts';
+import type { ClientContext } from './context.ts';
 import { faultOf, isPassing } from './faults.ts';
-import type { ClientContext } from './index.ts';
 import { wait } from './wait.ts';
 
 /** What a reporter learns: the incident's id, which follows from the report alone, and that it was received. Nothing about the credential. */

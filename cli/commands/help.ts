@@ -28,24 +28,11 @@ export const command: CommandDefinition = {
       ]);
       return 0;
     }
-    const { commands } = await import('./index.ts');
-    const { programOf } = await import('../program.ts');
-    const definitions = await Promise.all(Object.values(commands).map(async (load) => (await load()).command));
-    const program = programOf(definitions, { stdout: call.terminal.stdout }, async () => {});
-    let shown = program;
-    for (const word of call.arguments) {
-      const next = shown.commands.find((one) => one.name() === word);
-      if (next === undefined)
-        throw fault('usage.invalid', { topic: topic.slice(0, 80), expected: 'a command, exit-codes or an error code' });
-      shown = next;
-    }
+    const { definitions, helpOf } = await call.manual();
+    const help = helpOf(call.arguments);
+    if (help === undefined) throw fault('usage.invalid', { topic: topic.slice(0, 80), expected: 'a command, exit-codes or an error code' });
     const one = definitions.find((definition) => definition.name === topic);
-    call.terminal.answer(
-      one === undefined ? definitions.map(({ name, summary }) => ({ name, summary })) : one,
-      one === undefined
-        ? shown.helpInformation()
-        : `${shown.helpInformation()}\nExamples:\n${one.examples.map((example) => `  $ ${example}`).join('\n')}`,
-    );
+    call.terminal.answer(one ?? definitions.map(({ name, summary }) => ({ name, summary })), help);
     return 0;
   },
 };
