@@ -1,0 +1,1 @@
+export declare function protobufCopies(start: string): string[];
