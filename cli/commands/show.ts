@@ -19,9 +19,11 @@ export const command: CommandDefinition = {
     withClient(call, async (client) => {
       const status = await client.incident(await client.resolveId(call.arguments[0] ?? '')).status();
       call.terminal.answer(status, lines(call, status));
-      return status.state === 'stuck' || status.steps.some((step) => step.state === 'stuck') ? 7 : 0;
+      return status.state === 'stuck' || stuckIn(status).length > 0 ? 7 : 0;
     }),
 };
+
+const stuckIn = (status: IncidentStatus) => [...status.earlier, ...status.steps].filter((step) => step.state === 'stuck');
 
 function lines(call: Call, status: IncidentStatus): readonly string[] {
   const { terminal } = call;
@@ -35,7 +37,7 @@ function lines(call: Call, status: IncidentStatus): readonly string[] {
   );
   section(
     'Stuck: finish by hand',
-    status.steps.filter((step) => step.state === 'stuck').map((step) => `${step.id}  ${step.byHand ?? step.failure?.words ?? step.title}`),
+    stuckIn(status).map((step) => `${step.id}  ${step.byHand ?? step.failure?.words ?? step.title}`),
   );
   section(
     `Steps of round ${status.round}`,
