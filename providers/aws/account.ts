@@ -54,8 +54,7 @@ export class AwsAccount {
   readonly api: Api;
   readonly log: Log;
   readonly settling = new Settling();
-  /** What a watch has seen, by the mark of its step, for the probe that follows in the same process. */
-  readonly watched = new Map<string, Probed>();
+  readonly #watched = new Map<string, Probed>();
   #identity: Promise<Identity> | undefined;
   constructor(accountId: string, api: Api, log: Log) {
     this.accountId = accountId;
@@ -69,6 +68,15 @@ export class AwsAccount {
   }
   stepWord(context: Pick<StepContext, 'incident' | 'run' | 'step'>): string {
     return agentWord(context.incident, context.run, context.step);
+  }
+
+  /** Keeps what a watch has seen, by the mark of its step, for the probe that follows in the same process. */
+  keepWatched(mark: string, seen: Probed): void {
+    if (this.#watched.size > 10_000) this.#watched.clear();
+    this.#watched.set(mark, seen);
+  }
+  watched(mark: string): Probed | undefined {
+    return this.#watched.get(mark);
   }
 
   /** Who we are; asked once, and again only where the asking failed. */
@@ -131,6 +139,11 @@ export class AwsAccount {
 /** No, by an administrator's look. */
 function notSo(calls: Calls, words: string): Observation {
   return { state: 'no', at: calls.at, source: 'administrator', evidence: words };
+}
+
+/** A principal without its session's name: a role's sessions are one principal, whatever each is called. */
+export function withoutSession(arn: string): string {
+  return arn.replace(/^(arn:[^:]*:sts::\d{12}:assumed-role\/[^/]+)\/.*$/, '$1');
 }
 
 /** The name in a user's ARN; undefined for any other principal. */

@@ -150,6 +150,8 @@ export interface Query {
 const pageSize = 50;
 /** A busy key makes more calls than can be paged through at a hundred events a second; beyond this many a person has to ask a better log. */
 const mostPagesOfKey = 400;
+/** Of how many keys and Regions the calls are kept between looks; what is dropped is read again. */
+const mostKeysKept = 256;
 
 interface Kept {
   from: number;
@@ -245,7 +247,13 @@ export class Log {
         const name = `${region} ${accessKeyId}`;
         const earlier = this.#kept.get(name);
         const kept = earlier && earlier.from <= from ? earlier : { from, through: from, events: new Map() };
+        // Last used goes last, so that what is dropped is what nobody has asked for in a long while.
+        this.#kept.delete(name);
         this.#kept.set(name, kept);
+        for (const oldest of this.#kept.keys()) {
+          if (this.#kept.size <= mostKeysKept) break;
+          this.#kept.delete(oldest);
+        }
         const answer = await this.find(
           calls,
           region,

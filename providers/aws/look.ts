@@ -43,6 +43,8 @@ export async function look(account: AwsAccount, settings: LookSettings, on: Look
     return strange(account, on, no(now, 'engine', `the key id says account ${key.account}`), false);
   }
   const calls = account.api.calls(agentWord('look'), on.signal);
+  // Who we are is wanted by the first step that follows; asked now, it costs that step nothing. Where it fails, the step asks again.
+  account.identity().catch(() => undefined);
   return await new Looking(account, settings, on, accessKeyId, calls).run();
 }
 

@@ -4,7 +4,7 @@ import { type ActionManifest, actionOf } from '../../domain/manifest.ts';
 import { no, unknown, yes } from '../../domain/observation.ts';
 import { Secret } from '../../domain/secret.ts';
 import type { Action, Probed, Reverted, StepContext } from '../contract.ts';
-import { type AwsAccount, type KeyRow, readKeys, userGone } from './account.ts';
+import { type AwsAccount, type KeyRow, readKeys, userGone, withoutSession } from './account.ts';
 import { bearsAgent, type Calls } from './api.ts';
 import { removeKey } from './delete-key.ts';
 import { setStatus } from './disable-key.ts';
@@ -198,7 +198,9 @@ async function isOurs(account: AwsAccount, calls: Calls, row: KeyRow, before: Mi
   const event = await making(account, calls, row, before, context);
   if (!event) return false;
   const { arn } = await account.identity();
-  return event.by.arn === arn && bearsAgent(event.agent, account.stepWord(context));
+  return (
+    event.by.arn !== undefined && withoutSession(event.by.arn) === withoutSession(arn) && bearsAgent(event.agent, account.stepWord(context))
+  );
 }
 
 /** The log's event of a key's making; undefined where the log has none although it should by now. */

@@ -59,7 +59,7 @@ export function watchNewUse(account: AwsAccount): Action<WatchBefore> {
         await context.sleep(context.timing.pollMs);
         probed = await look(target, before, context, calls);
       }
-      account.watched.set(markOf(context), probed);
+      account.keepWatched(markOf(context), probed);
       return {
         outcome: 'already',
         acceptedAt: calls.at,
@@ -70,7 +70,7 @@ export function watchNewUse(account: AwsAccount): Action<WatchBefore> {
 
     async probe(target, before, context) {
       await account.targetOf(target, 'consumer');
-      return account.watched.get(markOf(context)) ?? (await look(target, before, context, account.step(context)));
+      return account.watched(markOf(context)) ?? (await look(target, before, context, account.step(context)));
     },
 
     async revert(target, _before, context) {

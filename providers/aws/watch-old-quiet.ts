@@ -60,7 +60,7 @@ export function watchOldQuiet(account: AwsAccount): Action<WatchBefore> {
     async apply(target, _before, context) {
       const calls = account.step(context);
       const probed = await wait(target, context, calls);
-      account.watched.set(markOf(context), probed);
+      account.keepWatched(markOf(context), probed);
       return {
         outcome: 'already',
         acceptedAt: calls.at,
@@ -71,7 +71,7 @@ export function watchOldQuiet(account: AwsAccount): Action<WatchBefore> {
 
     async probe(target, before, context) {
       const { accessKeyId } = await account.targetOf(target, 'accessKeyId');
-      const seen = account.watched.get(markOf(context));
+      const seen = account.watched(markOf(context));
       if (seen) return seen;
       // Another process did the waiting, or nobody did. One look cannot show quiet, only its opposite.
       const calls = account.step(context);
