@@ -30,7 +30,10 @@ export function createExportBundle(deps: JudgeDeps) {
         }
         let history = await decodeHistory(await handle.fetchHistory(), deps.codecs);
         let facts = readHistory(history);
-        let chain: readonly ChainEntry[] = ended ? ((facts.result as IncidentResult | undefined)?.chain ?? []) : [];
+        // A run that was terminated has no result; asked for its chain it answers from its history.
+        let chain: readonly ChainEntry[] = [];
+        if (facts.end === 'completed') chain = (facts.result as IncidentResult | undefined)?.chain ?? [];
+        else if (ended) chain = await handle.query<readonly ChainEntry[]>(QueryName.CHAIN);
         for (let n = 0; !ended; n++) {
           // A run that goes on meanwhile: chain and history are taken until both are of the same moment.
           chain = await handle.query<readonly ChainEntry[]>(QueryName.CHAIN);

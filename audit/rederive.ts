@@ -22,7 +22,7 @@ export interface Judgement {
 }
 
 /** How far the judge's clock may go on between the plan and the writing of its record, in milliseconds. */
-const writingMs = 5000;
+const writingMs = 60_000;
 
 /** Makes assessment, verdict and plan of one round again, each from the signed records it stands on, and says where they differ from what was signed. */
 export function rederiveJudgement({ input, result, record, policyText, people, manifests }: Judgement): string[] {

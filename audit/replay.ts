@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { type Hash, sha256Of } from '../domain/canonical.ts';
 
 /** What a replay is asked: code and decoded history, as bytes of the bundle. */
@@ -29,8 +29,8 @@ const timeoutMs = 120_000;
 
 /**
  * Replays in a child process. Node's permission model keeps the child from writing files, starting processes and reading anything but this package and its
- * libraries; the environment is empty, so it has no credential to leak. Against the network the model of Node 24 has no lock: the child takes every
- * way out of Node's own modules away before it looks at the code, and the code runs in Temporal's sandbox, which gives it no module at all. What is left is a
+ * libraries; the environment is empty, so it has no credential to leak. Against the network the model of Node 24 has no lock: every way out of
+ * Node's own modules is taken away before the code is looked at (replay-doors), and the code runs in Temporal's sandbox, which gives it no module at all. What is left is a
  * flaw in that sandbox and in Node at once; hence code runs only if its hash is known.
  */
 export const replayInChild: Replay = async (input) => {
@@ -45,6 +45,8 @@ export const replayInChild: Replay = async (input) => {
       '--allow-addons',
       '--allow-worker',
       '--no-warnings',
+      // Threads load it too.
+      `--import=${pathToFileURL(join(here, `replay-doors${suffix}`)).href}`,
       join(here, `replay-child${suffix}`),
     ],
     { stdio: ['pipe', 'pipe', 'pipe'], env: { TZ: 'UTC' } },
@@ -78,10 +80,10 @@ export const replayInChild: Replay = async (input) => {
 function readable(here: string): string[] {
   const paths = new Set<string>();
   for (let folder = realpathSync(join(here, '..')); ; folder = dirname(folder)) {
-    if (existsSync(join(folder, 'node_modules'))) paths.add(realpathSync(join(folder, 'node_modules')));
+    for (const name of ['node_modules', 'package.json']) if (existsSync(join(folder, name))) paths.add(realpathSync(join(folder, name)));
     if (dirname(folder) === folder) break;
   }
   const root = realpathSync(join(here, '..'));
-  for (const name of ['audit', 'domain', 'workflows', 'package.json']) if (existsSync(join(root, name))) paths.add(join(root, name));
+  for (const name of ['audit', 'domain', 'workflows']) if (existsSync(join(root, name))) paths.add(join(root, name));
   return [...paths];
 }

@@ -330,19 +330,24 @@ function consumersOf(
     const base = { consumer: consumer.id, name: consumer.name, owner: consumer.owner };
     const predictions = plans.flatMap((plan) => plan.predicted.filter((each) => each.consumer === consumer.id));
     const prediction = predictions.find((each) => effective(each.fromStep) !== undefined) ?? predictions.at(-1);
-    if (prediction === undefined)
-      return { ...base, predicted: 'no outage', measured: 'nothing that was done here should have been noticed' };
+    const seen = plans
+      .flatMap((plan) => plan.steps)
+      .filter((step) => step.action.endsWith('/watch-new-use') && step.target.consumer === consumer.id)
+      .map((step) => effective(step.id))
+      .find((at) => at !== undefined);
+    if (prediction === undefined) {
+      return {
+        ...base,
+        predicted: 'no outage',
+        measured: seen ? `seen on the new credential at ${seen}` : 'not seen on a new credential yet',
+      };
+    }
     const predicted = {
       predicted: `${prediction.because}; ${prediction.seconds === undefined ? 'until a person acts' : `about ${prediction.seconds} s`}`,
       ...(prediction.seconds !== undefined && { predictedSeconds: prediction.seconds }),
     };
     const from = effective(prediction.fromStep);
     if (from === undefined) return { ...base, ...predicted, measured: `did not come about: ${prediction.fromStep} was not done` };
-    const seen = plans
-      .flatMap((plan) => plan.steps)
-      .filter((step) => step.action.endsWith('/watch-new-use') && step.target.consumer === consumer.id)
-      .map((step) => effective(step.id))
-      .find((at) => at !== undefined);
     const until = seen ?? effective(prediction.untilStep);
     if (until === undefined) return { ...base, ...predicted, measured: `from ${from}; not seen on a new credential yet` };
     const seconds = Math.max(0, Math.round((Date.parse(until) - Date.parse(from)) / 1000));
