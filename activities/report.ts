@@ -1,10 +1,12 @@
 import { readAwsKeyId } from '../domain/aws-key-id.ts';
-import type { Hash } from '../domain/canonical.ts';
+import { canonicalJson, type Hash } from '../domain/canonical.ts';
 import type { CredentialRef } from '../domain/credential.ts';
+import { openEnvelope } from '../domain/envelope.ts';
 import { fault } from '../domain/errors.ts';
 import type { RefusalRecord } from '../domain/execution.ts';
 import type { ReceiveInput, ReceiveResult } from '../domain/messages.ts';
-import type { Proof, ReportRecord, Sighting } from '../domain/report.ts';
+import { type Envelope, PayloadType } from '../domain/record.ts';
+import type { Proof, Report, ReportRecord, Sighting } from '../domain/report.ts';
 import { keyAt } from '../domain/trust.ts';
 import { lookUp } from '../inventory/index.ts';
 import type { JudgeDeps } from './deps.ts';
@@ -72,13 +74,21 @@ function bodyOf(deps: JudgeDeps, sighting: Sighting, receivedAt: string): Report
   const keyid = signature?.signatures[0]?.keyid;
   const key = keyid ? keyAt(deps.trust(), keyid, 'person', receivedAt) : undefined;
   if (signature && key?.person && deps.verify(signature, key.public)) {
-    const payload = JSON.parse(words.decode(Buffer.from(signature.payload, 'base64'))) as { id?: unknown };
-    if (payload.id === report.id) {
+    // It must be a report that was signed, and this one whole: an id alone could be lent to any other.
+    if (signs(signature, report)) {
       proof = 'person-signed';
       signedBy = key.person;
     }
   }
   return { report, ...(signature ? { signature } : {}), receivedAt, proof, ...(signedBy ? { signedBy } : {}) };
+}
+
+function signs(signature: Envelope, report: Report): boolean {
+  try {
+    return canonicalJson(openEnvelope(signature, PayloadType.REPORT)) === canonicalJson(report);
+  } catch {
+    return false;
+  }
 }
 
 /** Which worker looks after a credential: of its kind's system and its account, if one is configured; otherwise the manual provider. */
