@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { PrivateKey } from '../audit/keys.ts';
-import type { TourniquetClient } from '../client/index.ts';
+import type { Seal, TourniquetClient } from '../client/index.ts';
 import { parseConfiguration } from '../domain/configuration.schema.ts';
 import type { Configuration } from '../domain/configuration.ts';
 import { fault } from '../domain/errors.ts';
@@ -53,9 +53,9 @@ export async function trustOf(setting: Setting): Promise<Trust> {
 /** A client for a setting, connected. `reads`: the codec key is needed, as answers are encrypted; a reporter needs none. */
 export async function clientOf(
   setting: Setting,
-  wanted: { readonly reads: boolean; readonly reporter?: string; readonly trust?: Trust },
+  wanted: { readonly reads: boolean; readonly reporter?: string; readonly seal?: Seal },
 ): Promise<TourniquetClient> {
-  const { createClient, openKeyring, sealInto } = await import('../client/index.ts');
+  const { createClient, openKeyring } = await import('../client/index.ts');
   const { configuration } = setting;
   const codec = join(setting.keys, 'operator', 'codec.json');
   const has = configuration.codec.enabled && existsSync(codec);
@@ -71,7 +71,7 @@ export async function clientOf(
     ...(profile === undefined ? {} : { profile }),
     ...(has ? { keyring: openKeyring(codec) } : {}),
     ...(wanted.reporter === undefined ? {} : { reporter: wanted.reporter }),
-    ...(wanted.trust === undefined ? {} : { seal: sealInto({ trust: wanted.trust, drop: configuration.drop.directory }) }),
+    ...(wanted.seal === undefined ? {} : { seal: wanted.seal }),
   });
   try {
     await client.connect();

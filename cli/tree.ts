@@ -4,8 +4,11 @@ import { isEnded } from '../domain/states.ts';
 import type { Terminal } from './terminal.ts';
 import { gateLines, shortId, stepLine, when } from './words.ts';
 
-/** Draws an incident as a tree of tasks for as long as statuses come: one branch for a round, one leaf for a step. Ends with the stream. */
-export async function drawTree(terminal: Terminal, statuses: AsyncIterable<IncidentStatus>): Promise<IncidentStatus | undefined> {
+/**
+ * Draws an incident for as long as statuses come: a tree for each round, its steps as leaves, one tree below the other; between rounds, what is waited
+ * for. Ends with the stream, and throws what the stream throws.
+ */
+export async function drawTree(terminal: Terminal, statuses: AsyncIterable<IncidentStatus>): Promise<void> {
   const feed = new Feed();
   const reading = (async () => {
     try {
@@ -14,69 +17,83 @@ export async function drawTree(terminal: Terminal, statuses: AsyncIterable<Incid
       feed.end();
     }
   })();
-  // A failure of the reading is this function's; it must not be an unhandled one meanwhile.
+  // A failure of the reading is thrown at the end; it must not be an unhandled one meanwhile.
   reading.catch(() => {});
-  await feed.until((status) => status !== undefined);
-  const root: ListrTask = {
-    title: 'incident',
-    task: async (_, task) => {
-      const retitle = (status: IncidentStatus) => {
-        task.title = `${shortId(status.id)}  ${status.state}, contained: ${status.contained}, rotated: ${status.rotated}${openGates(terminal, status)}`;
-      };
-      if (feed.last !== undefined) retitle(feed.last);
-      feed.each(retitle);
-      for (let round = 1; ; ) {
-        const status = await feed.until((now) => now === undefined || now.round >= round || isEnded(now.state));
-        if (feed.ended && (feed.last?.round ?? 0) < round) return;
-        if (status === undefined) return;
-        const shown =
-          stepsOf(status, round).length > 0
-            ? status
-            : await feed.until((now) => stepsOf(now, round).length > 0 || (now?.round ?? 0) > round);
-        const steps = stepsOf(shown ?? feed.last, round);
-        if (steps.length > 0) await drawRound(terminal, feed, round, steps, task);
-        round += 1;
-      }
-    },
-  };
-  const listr = new Listr([root], {
-    exitOnError: false,
-    concurrent: true,
-    rendererOptions: { collapseSubtasks: false, collapseErrors: false, showErrorMessage: false },
-  });
-  await listr.run().catch(() => {});
+  for (let round = 1; ; round += 1) {
+    const there = (now: IncidentStatus | undefined) => now !== undefined && (stepsOf(now, round).length > 0 || now.round > round);
+    if (!there(feed.last)) await drawn(waitingFor(terminal, feed, there));
+    const steps = stepsOf(feed.last, round);
+    if (steps.length > 0) await drawn(ofRound(terminal, feed, round, steps));
+    if (feed.ended && !there(feed.last)) break;
+  }
   await reading;
-  return feed.last;
 }
 
 type Wrapper = Parameters<ListrTask['task']>[1];
 
-async function drawRound(terminal: Terminal, feed: Feed, round: number, steps: readonly StepStatus[], parent: Wrapper): Promise<void> {
-  await parent
-    .newListr(
-      steps.map((first) => ({
-        title: stepLine(terminal, first),
-        task: async (_: unknown, task: Wrapper) => {
-          const find = (status: IncidentStatus | undefined) => stepsOf(status, round).find((step) => step.id === first.id);
-          feed.each((status) => {
-            const step = find(status);
-            if (step !== undefined) task.title = stepLine(terminal, step);
-          });
-          const over = (step: StepStatus | undefined) =>
-            step !== undefined && ['done', 'failed', 'undone', 'skipped', 'stuck'].includes(step.state);
-          const status = await feed.until(
-            (now) => over(find(now)) || (now?.round ?? 0) > round || (now !== undefined && isEnded(now.state)),
-          );
-          const step = find(status ?? feed.last);
-          if (step !== undefined) task.title = stepLine(terminal, step);
-          if (step?.state === 'failed' || step?.state === 'stuck') throw new Error(step.failure?.words ?? step.state);
-          if (step?.state === 'skipped') task.skip(task.title);
-        },
-      })),
-      { concurrent: true, exitOnError: false },
-    )
-    .run({})
-    .catch(() => {});
+async function drawn(task: ListrTask): Promise<void> {
+  const listr = new Listr([task], {
+    exitOnError: false,
+    concurrent: true,
+    // Signals are the command's; the library would end the process with a code of its own.
+    registerSignalListeners: false,
+    rendererOptions: { collapseSubtasks: false, collapseErrors: false, showErrorMessage: false },
+  });
+  await listr.run().catch(() => {});
+}
+
+const headOf = (terminal: Terminal, status: IncidentStatus | undefined): string =>
+  status === undefined
+    ? 'asking where it stands'
+    : `${shortId(status.id)}  ${status.state}, contained: ${status.contained}, rotated: ${status.rotated}${openGates(terminal, status)}`;
+
+/** One line that tells where the incident stands until the next round has steps, or the stream ends. */
+function waitingFor(terminal: Terminal, feed: Feed, there: (now: IncidentStatus | undefined) => boolean): ListrTask {
+  return {
+    title: headOf(terminal, feed.last),
+    task: async (_, task) => {
+      const forget = feed.each((status) => {
+        task.title = headOf(terminal, status);
+      });
+      await feed.until(there);
+      forget();
+    },
+  };
+}
+
+function ofRound(terminal: Terminal, feed: Feed, round: number, steps: readonly StepStatus[]): ListrTask {
+  return {
+    title: headOf(terminal, feed.last),
+    task: (_, task) => {
+      feed.each((status) => {
+        if (status.round === round) task.title = `round ${round}: ${headOf(terminal, status)}`;
+      });
+      return task.newListr(
+        steps.map((first) => ({
+          title: stepLine(terminal, first),
+          task: (_none: unknown, leaf: Wrapper) => followStep(terminal, feed, round, first.id, leaf),
+        })),
+        { concurrent: true, exitOnError: false },
+      );
+    },
+  };
+}
+
+async function followStep(terminal: Terminal, feed: Feed, round: number, id: string, leaf: Wrapper): Promise<void> {
+  const find = (status: IncidentStatus | undefined) => stepsOf(status, round).find((step) => step.id === id);
+  const retitle = (status: IncidentStatus | undefined) => {
+    const step = find(status);
+    if (step !== undefined) leaf.title = stepLine(terminal, step);
+    return step;
+  };
+  const forget = feed.each(retitle);
+  const over = (step: StepStatus | undefined) =>
+    step !== undefined && ['done', 'failed', 'undone', 'skipped', 'stuck'].includes(step.state);
+  await feed.until((now) => over(find(now)) || (now?.round ?? 0) > round || (now !== undefined && isEnded(now.state)));
+  forget();
+  const step = retitle(feed.last);
+  if (step?.state === 'failed' || step?.state === 'stuck') throw new Error(step.failure?.words ?? step.state);
+  if (step?.state === 'skipped') leaf.skip(leaf.title);
 }
 
 function stepsOf(status: IncidentStatus | undefined, round: number): readonly StepStatus[] {
@@ -103,10 +120,13 @@ class Feed {
     this.ended = true;
     this.#wake();
   }
-  each(heed: (status: IncidentStatus) => void): void {
-    this.#listeners.add(() => {
+  /** Tells of every status from now on, until the answer is called. */
+  each(heed: (status: IncidentStatus) => void): () => void {
+    const listener = () => {
       if (this.last !== undefined) heed(this.last);
-    });
+    };
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
   /** The first status that fits, from now on; undefined where the stream ends before. */
   until(fits: (status: IncidentStatus | undefined) => boolean): Promise<IncidentStatus | undefined> {

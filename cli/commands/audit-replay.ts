@@ -123,9 +123,9 @@ async function historyOf(given: string): Promise<History> {
   const { readJson } = await import('../../intake/json.ts');
   const read = readJson(bytes.toString('utf8'));
   if (!read.ok) throw fault('file.syntax', { file: path, ...read.place, problem: read.words });
-  const { historyFromJSON } = await import('@temporalio/common/lib/proto-utils.js');
+  const { historyFromJsonValue } = await import('../../audit/history-json.ts');
   try {
-    return historyFromJSON(read.value) as History;
+    return historyFromJsonValue(read.value) as History;
   } catch (cause) {
     throw fault('audit.broken', { file: path, why: 'it is JSON, and no history' }, cause);
   }

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { PrivateKey } from '../../audit/keys.ts';
+import type { Seal } from '../../client/sealing.ts';
 import { titleOf } from '../../domain/credential.ts';
 import { fault, registry } from '../../domain/errors.ts';
 import { OriginPlace, ReportFormat } from '../../domain/report.ts';
@@ -40,7 +41,7 @@ export const command: CommandDefinition = {
   async run(call) {
     const setting = settingOf(call);
     const trust = await trustOf(setting);
-    const { fingerprintKeyIn } = await import('../../client/sealing.ts');
+    const { fingerprintKeyIn, sealInto } = await import('../../client/sealing.ts');
     const fingerprintKey = fingerprintKeyIn(setting.configuration.drop.directory);
     const { drafts, problems } = await intake(call, fingerprintKey === undefined ? {} : { fingerprintKey });
     for (const problem of problems) printProblem(call, problem);
@@ -50,14 +51,20 @@ export const command: CommandDefinition = {
       const key: PrivateKey | undefined = person === undefined ? undefined : await personKey(call, setting, person);
       const signer = key === undefined ? undefined : (await import('../../audit/signing.ts')).signerFrom(key);
       const reporter = person ?? text(call, 'reporter');
-      const client = await clientOf(setting, { reads: false, trust, ...(reporter === undefined ? {} : { reporter }) });
+      const sealed = sealInto({ trust, drop: setting.configuration.drop.directory });
+      let told = '';
+      const seal: Seal = async (secret, credential, account) => {
+        const reference = await sealed(secret, credential, account);
+        told = reference === undefined ? '; its secret was not sent, as no worker here could open it' : ', with its secret, sealed';
+        return reference;
+      };
+      const client = await clientOf(setting, { reads: false, seal, ...(reporter === undefined ? {} : { reporter }) });
       try {
         for (const draft of drafts) {
+          told = '';
           const answer = await client.report(draft, signer === undefined ? {} : { signer });
           received.push(answer);
-          call.terminal.say(
-            `received ${shortId(answer.id)}  ${titleOf(draft.credential)}${draft.secret === undefined ? '' : ', with its secret'}`,
-          );
+          call.terminal.say(`received ${shortId(answer.id)}  ${titleOf(draft.credential)}${told}`);
         }
       } finally {
         await client.close();
