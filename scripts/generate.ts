@@ -91,7 +91,7 @@ function cliPage(definitions: readonly CommandDefinition[]): string {
     if (definition.arguments.length + definition.options.length > 0) {
       out.push('', '| | |', '|---|---|');
       for (const { name, summary } of definition.arguments) out.push(`| \`${name}\` | ${cell(summary)} |`);
-      for (const { flags, summary, many, choices } of definition.options) {
+      for (const { flags, summary, choices } of definition.options) {
         out.push(
           `| \`${flags}\` | ${cell(summary)}${choices === undefined ? '' : `: ${choices.map((choice) => `\`${choice}\``).join(', ')}`} |`,
         );
