@@ -63,8 +63,9 @@ export default {
     },
     {
       name: 'only-workers-import-the-built-bundle',
+      comment: 'And lab, which may import anything, since it starts workers.',
       severity: 'error',
-      from: { pathNot: `^(workers|test|bench|scripts)/|^cli/release\\.ts$|${test}` },
+      from: { pathNot: `^(workers|lab|test|bench|scripts)/|^cli/release\\.ts$|${test}` },
       to: { path: '^workers/bundle\\.ts$|workflow-bundle\\.cjs$' },
     },
     {

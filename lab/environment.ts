@@ -6,7 +6,10 @@ import * as list from '../scripts/environment.mjs';
  * made if it is missing, unless `home` or an enclosing practice world names another); the AWS profile files are the null device, the
  * metadata service is off, and loopback goes past any proxy. Everything the lab starts gets this, plus what it is told by name.
  */
-export function practiceEnvironment(base: NodeJS.ProcessEnv = process.env, options: { readonly home?: string } = {}): Record<string, string> {
+export function practiceEnvironment(
+  base: NodeJS.ProcessEnv = process.env,
+  options: { readonly home?: string } = {},
+): Record<string, string> {
   return list.practiceEnvironment(base, options);
 }
 

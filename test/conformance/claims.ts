@@ -424,7 +424,10 @@ export const claims = {
       const context = stage.context({ signal: midway.signal });
       const stopping = {
         ...context,
-        sleep: (ms: number) => (midway.abort(new DOMException('the lease is lost', 'AbortError')), context.sleep(ms)),
+        sleep: (ms: number) => {
+          midway.abort(new DOMException('the lease is lost', 'AbortError'));
+          return context.sleep(ms);
+        },
       };
       await failureOf(() => action.apply(world.target, before, stopping));
       await applied(stage, before);
