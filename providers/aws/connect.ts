@@ -16,7 +16,8 @@ import { look } from './look.ts';
 import { manifest } from './manifest.ts';
 import { mintKey } from './mint-key.ts';
 import { watchNewUse } from './watch-new-use.ts';
-import { readTime, watchOldQuiet } from './watch-old-quiet.ts';
+import { watchOldQuiet } from './watch-old-quiet.ts';
+import { readTime } from './watching.ts';
 
 const region = z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d+$/);
 

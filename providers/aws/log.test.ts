@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { isAuthorised, isSeenAs } from './consumers.ts';
 import { dateIn, madeBy, secretsReadBy } from './descendants.ts';
 import { type LogEvent, readEvent, withoutSecrets } from './log.ts';
-import { isOwnProbe } from './watch-old-quiet.ts';
+import { isOwnProbe } from './watching.ts';
 
 const record = (more: object = {}) =>
   JSON.stringify({

@@ -15,7 +15,7 @@ import { manifest } from './manifest.ts';
 import { madeIn } from './mint-key.ts';
 import { cutOffPolicy, holdPolicy, longestSessionSeconds } from './policies.ts';
 import { type Privilege, readPrivilege } from './privilege.ts';
-import { isOwnProbe, readTime } from './watch-old-quiet.ts';
+import { isOwnProbe, readTime } from './watching.ts';
 
 export interface LookSettings {
   /** Accounts whose keys are bait; nothing in them is ever asked. */

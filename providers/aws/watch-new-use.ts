@@ -8,12 +8,7 @@ import type { Calls } from './api.ts';
 import { isAuthorised, isSeenAs, isUnmarked } from './consumers.ts';
 import { manifest } from './manifest.ts';
 import { markOf } from './policies.ts';
-import { readTime } from './watch-old-quiet.ts';
-
-/** When the watch was set up, by the provider's clock. */
-export interface WatchBefore {
-  readonly at: string;
-}
+import { readTime, type WatchBefore } from './watching.ts';
 
 /**
  * Waits until the log shows a call that a consumer made with the new key and was let through. Params: `mint`, the step that made the key. Patience that ends is no

@@ -1,14 +1,13 @@
-import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
 import { type ActionManifest, actionOf } from '../../domain/manifest.ts';
 import { no, unknown, yes } from '../../domain/observation.ts';
 import type { Target } from '../../domain/plan.ts';
 import type { Action, Probed, StepContext } from '../contract.ts';
 import { type AwsAccount, numberOf } from './account.ts';
-import { agentWord, bearsAgent, type Calls } from './api.ts';
+import type { Calls } from './api.ts';
 import type { LogEvent } from './log.ts';
 import { manifest } from './manifest.ts';
 import { markOf } from './policies.ts';
-import type { WatchBefore } from './watch-new-use.ts';
+import { isOwnProbe, readTime, type WatchBefore } from './watching.ts';
 
 /**
  * Waits until the log shows no call with the old key for `quietMs` (params; by default the log's lag and the margin), and has itself passed the end of that time.
@@ -93,17 +92,3 @@ export function watchOldQuiet(account: AwsAccount): Action<WatchBefore> {
 }
 
 const iso = (ms: number): string => new Date(ms).toISOString();
-
-/** Reads the provider's clock, to the second. */
-export async function readTime(calls: Calls): Promise<string> {
-  await calls.read('sts:GetCallerIdentity', (aws, options) => aws.sts().send(new GetCallerIdentityCommand({}), options));
-  return calls.at;
-}
-
-/**
- * True for the one call that we make with a leaked key: `GetCallerIdentity` under our own user agent. A thief can imitate the user agent, and hides nothing by it but
- * calls that change nothing.
- */
-export function isOwnProbe(event: LogEvent): boolean {
-  return event.name === 'GetCallerIdentity' && bearsAgent(event.agent, agentWord('probe'));
-}
