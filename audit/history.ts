@@ -1,8 +1,8 @@
 import type { Payload, PayloadCodec } from '@temporalio/common';
-import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import proto from '@temporalio/proto';
 import { type Hash, isHash } from '../domain/canonical.ts';
 import { fault } from '../domain/errors.ts';
+import { historyToJsonValue } from './history-json.ts';
 
 const { History } = proto.temporal.api.history.v1;
 const { EventType } = proto.temporal.api.enums.v1;
@@ -83,7 +83,7 @@ export function parseHistory(bytes: Uint8Array): History {
 
 /** The form for people: what the other Temporal tools write, indented. */
 export function historyJson(history: History): string {
-  return `${JSON.stringify(JSON.parse(historyToJSON(history)), null, 1)}\n`;
+  return `${JSON.stringify(historyToJsonValue(history), null, 1)}\n`;
 }
 
 async function decodePayloads(value: unknown, codecs: readonly PayloadCodec[]): Promise<void> {
