@@ -1,10 +1,10 @@
-import type { TrailEntry } from './cloudtrail.ts';
 import type { Fault, FaultOrder } from './faults.ts';
 import type { Counter, LedgerEntry } from './ledger.ts';
+import type { TrailEntry } from './trail.ts';
 
-export type { TrailEntry } from './cloudtrail.ts';
 export type { Fault, FaultKind, FaultOrder } from './faults.ts';
 export type { Counter, Effect, LedgerEntry } from './ledger.ts';
+export type { TrailEntry } from './trail.ts';
 
 /** Where the control port is, and the token it asks for. */
 export interface ControlAddress {

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Clock } from './clock.ts';
-import { Trail } from './cloudtrail.ts';
 import type { ControlAddress } from './control.ts';
 import { controlServer } from './control-server.ts';
 import { Faults } from './faults.ts';
@@ -12,6 +11,7 @@ import { Ledger } from './ledger.ts';
 import { fullAccess } from './organizations.ts';
 import { apiServer } from './server.ts';
 import { type JournalLine, type Settings, State, tableNames } from './state.ts';
+import { Trail } from './trail.ts';
 import type { World } from './world.ts';
 
 export type { ControlAddress } from './control.ts';

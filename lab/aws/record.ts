@@ -1,9 +1,9 @@
 import { roleArn, userArn } from './access.ts';
 import { type Call, lowerFirst, type Operation } from './call.ts';
 import { isoSeconds } from './clock.ts';
-import type { TrailEntry } from './cloudtrail.ts';
 import { uuid } from './identifiers.ts';
 import { type Refusal, trailCode } from './refusal.ts';
+import type { TrailEntry } from './trail.ts';
 import type { Answer } from './xml.ts';
 
 /** Answer fields that CloudTrail never shows. A session's token it does show, which is why raw records may go nowhere. */

@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts';
-import type { TrailEntry } from './cloudtrail.ts';
 import type { LedgerEntry } from './ledger.ts';
+import type { TrailEntry } from './trail.ts';
 
 /**
  * The account: plain rows in tables, each row journaled whole when it changes. What takes time to be effective (key status, policies, trust,

@@ -1,9 +1,9 @@
 import type { Clock } from './clock.ts';
-import type { Trail } from './cloudtrail.ts';
 import type { Faults } from './faults.ts';
 import type { Journal } from './journal.ts';
 import type { Ledger } from './ledger.ts';
 import { type Rows, rowKey, type Settings, type State, type TableName } from './state.ts';
+import type { Trail } from './trail.ts';
 
 /** Everything a server has, handed to whoever answers a call. */
 export interface World {
