@@ -93,6 +93,14 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
       );
     }
 
+    // What can still be used though every control that should stop it is on, or whose time of issue nobody knows, is a person's to stop.
+    if (!deny && (!own || options.root)) {
+      for (const member of members) {
+        const open = member.standing === Standing.STANDS || member.standing === Standing.UNKNOWN;
+        if (open && !knowledge.standsAlone(member.credential) && !needsStamp(view, member, principal)) beyond.push(member);
+      }
+    }
+
     const cutOff = knowledge.cutOff(principal);
     const ever = done.steps.some(
       (each) => each.state === 'done' && each.step.action === `${knowledge.provider}/${cutOff.action}` && each.step.hold === cutOff.hold,

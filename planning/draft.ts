@@ -113,7 +113,11 @@ export class Draft {
       if (before) return { state: 'done', id: before.step.id, ...(before.made ? { made: before.made } : {}) };
     }
     if (refusedBy !== undefined) {
-      this.accept(`${provider}/${lever.action} on ${lever.subject} was refused and is left as it is`, lever.subject, refusedBy);
+      // What a refusal leaves standing is owed an answer; what it leaves unmade is not.
+      const phase = this.manifestOf(provider, lever.action)?.phase;
+      const words = `${lever.action.replaceAll('-', ' ')} on ${lever.subject} was refused`;
+      if (phase === 'contain' || phase === 'revoke') this.accept(`${words}: it stays as it is`, lever.subject, refusedBy);
+      else this.note(`${words} by ${refusedBy}.`);
       return { state: 'refused', by: refusedBy };
     }
     const after = wish.after ?? [];

@@ -1,6 +1,6 @@
 import type { EdgeKind, Graph, GraphNode } from '../domain/credential.ts';
 
-/** A graph by id, with its edges by where they start and of what kind they are. Edges to nodes that are not there are left out. */
+/** A graph by id, with its edges by where they start and of what kind they are. */
 export interface GraphIndex {
   readonly nodes: ReadonlyMap<string, GraphNode>;
   /** Ids that an edge of that kind leads to, in the order of the graph. */
@@ -11,32 +11,32 @@ export interface GraphIndex {
 
 const none: readonly string[] = [];
 
-/** Indexes a graph once; linear in nodes and edges. */
+/** The kinds of edge that decide anything here. Who uses or owns what is told by the inventory, and most edges of a large house are of those kinds. */
+const deciding: readonly EdgeKind[] = ['derives', 'acts-as', 'unlocks', 'issues'];
+
+/** Indexes a graph once; linear in nodes and edges. Edges that lead nowhere, and kinds that decide nothing, are left out. */
 export function indexGraph(graph: Graph): GraphIndex {
   const nodes = new Map<string, GraphNode>();
   for (const node of graph.nodes) nodes.set(node.id, node);
-  const out = new Map<EdgeKind, Map<string, string[]>>();
-  const into = new Map<EdgeKind, Map<string, string[]>>();
-  const put = (index: Map<EdgeKind, Map<string, string[]>>, kind: EdgeKind, at: string, other: string) => {
-    let ofKind = index.get(kind);
-    if (!ofKind) {
-      ofKind = new Map();
-      index.set(kind, ofKind);
-    }
-    const list = ofKind.get(at);
-    if (list) list.push(other);
-    else ofKind.set(at, [other]);
-  };
-  for (const edge of graph.edges) {
-    if (!nodes.has(edge.from) || !nodes.has(edge.to)) continue;
-    put(out, edge.kind, edge.from, edge.to);
-    put(into, edge.kind, edge.to, edge.from);
+  const out = new Map(deciding.map((kind) => [kind, new Map<string, string[]>()]));
+  const into = new Map(deciding.map((kind) => [kind, new Map<string, string[]>()]));
+  for (const { from, to, kind } of graph.edges) {
+    const leaving = out.get(kind);
+    if (!leaving || !nodes.has(from) || !nodes.has(to)) continue;
+    put(leaving, from, to);
+    put(into.get(kind) as Map<string, string[]>, to, from);
   }
   return {
     nodes,
     out: (id, kind) => out.get(kind)?.get(id) ?? none,
     into: (id, kind) => into.get(kind)?.get(id) ?? none,
   };
+}
+
+function put(index: Map<string, string[]>, at: string, other: string): void {
+  const list = index.get(at);
+  if (list) list.push(other);
+  else index.set(at, [other]);
 }
 
 /** Everything reachable from the roots, roots included, with how many edges away it is. `next` gives the ids one edge further. */

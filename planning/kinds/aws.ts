@@ -1,7 +1,7 @@
 import type { CredentialNode } from '../../domain/credential.ts';
 import type { KindKnowledge, Lever, Principal } from './kind.ts';
 
-const userArn = /^arn:aws[a-z-]*:iam::(\d{12}):user\/(?:.*\/)?([^/]+)$/;
+const userArn = /^arn:aws[a-z-]*:iam::(\d{12}):user\/(?:[!-~]*\/)?([\w+=,.@-]{1,64})$/;
 
 const onUser = (action: string, principal: Principal): Lever => ({
   action,
