@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { canonicalJson } from '../../domain/canonical.ts';
 import type { Plan, PlanStep } from '../../domain/plan.ts';
 import { containedExtent, situationOf } from '../../planning/facts.ts';
@@ -14,6 +14,8 @@ const seed = Number(process.env.TOURNIQUET_SEED ?? 20261124);
 const runs = process.env.TOURNIQUET_FULL === '1' ? 10_000 : 300;
 console.info(`planner properties: ${runs} graphs each, seed ${seed}`);
 const settings = { seed, numRuns: runs };
+// A property of ten thousand graphs takes a minute and more on a busy machine; it is its claim that can fail, not the clock.
+vi.setConfig({ testTimeout: 900_000 });
 
 describe('every plan keeps the order rules', () => {
   it('in the first round, whatever the graph', () => {
