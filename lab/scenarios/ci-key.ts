@@ -16,6 +16,7 @@ import {
 } from '../../client/index.ts';
 import { fault, isFault } from '../../domain/errors.ts';
 import type { IncidentStatus } from '../../domain/messages.ts';
+import type { PredictedOutage } from '../../domain/plan.ts';
 import { isEnded, stepGlyph } from '../../domain/states.ts';
 import { type Actor, startActor } from '../actor.ts';
 import { type AttackerConfig, type AttackerLine, Loot } from '../attacker/messages.ts';
@@ -50,14 +51,21 @@ const refusalOf: Readonly<Record<Loot, string>> = {
   [Loot.SESSION]: 'AccessDeniedException',
 };
 
+/** What following an incident takes, and what it leaves. */
+interface Following extends Omit<CiKeyOptions, 'variant'> {
+  /** When a gate was approved, by gate, in milliseconds since 1970. */
+  readonly approvedAt: Map<string, { readonly at: number; readonly reason: string; readonly by: string[] }>;
+  /** What each plan predicted, the plans in their order. */
+  readonly predicted: PredictedOutage[][];
+}
+
 /** What is common to everything a scenario does. */
-interface Stage extends CiKeyOptions {
+interface Stage extends Following {
+  readonly variant: Variant;
   readonly deployment: Deployment;
   readonly client: TourniquetClient;
   readonly consumers: readonly Actor<ConsumerLine>[];
   attacker: Actor<AttackerLine> | undefined;
-  /** When a gate was approved to the full, by gate, in milliseconds since 1970. */
-  readonly approvedAt: Map<string, { readonly at: number; readonly reason: string; readonly by: string[] }>;
 }
 
 /**
@@ -76,6 +84,7 @@ export async function playCiKey(options: CiKeyOptions): Promise<Played> {
     consumers: deployment.consumers.map(({ id }) => startConsumer(options, deployment, id)),
     attacker: undefined,
     approvedAt: new Map(),
+    predicted: [],
   };
   const pulse = setInterval(() => display.pulse(pulseLines(stage)), 1_000);
   try {
@@ -102,7 +111,7 @@ export async function playCiKey(options: CiKeyOptions): Promise<Played> {
     const since = (await stack.control.mutations()).at(-1)?.seq ?? 0;
     const reportedAt = Date.now();
     const id = await report(stage, committedAt);
-    const { status, reached } = await follow(stage, stage.client.incident(id));
+    const { status, reached } = await follow(stage, stage.client.incident(id), isSettled);
 
     // The world is looked at a little longer: what is dead has to stay so, and the consumers have to go on.
     await wait(2_500, undefined, { signal });
@@ -125,6 +134,7 @@ export async function playCiKey(options: CiKeyOptions): Promise<Played> {
       totals,
       fates: fates.map((fate) => ({ ...fate, expected: refusalOf[fate.loot] })),
       oldKey,
+      predicted: stage.predicted,
       approvals: [...stage.approvedAt].map(([gate, approval]) => ({ gate, ...approval })),
       decidedBy: options.decide,
     };
@@ -134,6 +144,27 @@ export async function playCiKey(options: CiKeyOptions): Promise<Played> {
     for (const consumer of stage.consumers) consumer.kill();
     stage.attacker?.kill();
     await stage.client.close();
+  }
+}
+
+/** Where a variant ends: nothing is left to do but wait. */
+const isSettled = ({ state, contained, rotated }: IncidentStatus): boolean =>
+  state === 'watching' && contained === 'yes' && rotated === 'yes';
+
+/**
+ * Goes on with an incident that has been played until it has closed, and answers what it still asks. Somebody has to move the simulator's clock past the residuals
+ * meanwhile, or to wait for a day and a half.
+ */
+export async function playOn(options: Omit<CiKeyOptions, 'variant'>, id: string): Promise<IncidentStatus> {
+  const client = clientOf(options.stack);
+  try {
+    await client.connect();
+    const { status } = await follow({ ...options, approvedAt: new Map(), predicted: [] }, client.incident(id), ({ state }) =>
+      isEnded(state),
+    );
+    return status;
+  } finally {
+    await client.close();
   }
 }
 
@@ -232,8 +263,12 @@ async function report({ stack, client, deployment, display, variant }: Stage, co
   return id;
 }
 
-/** Shows what the incident says, answers its gates, and ends when it watches, contained and rotated, or has ended in another way. */
-async function follow(stage: Stage, incident: IncidentClient): Promise<{ readonly status: IncidentStatus; readonly reached: boolean }> {
+/** Shows what the incident says, answers its gates, and ends when it has reached what is waited for, or cannot any more. */
+async function follow(
+  stage: Following,
+  incident: IncidentClient,
+  isReached: (status: IncidentStatus) => boolean,
+): Promise<{ readonly status: IncidentStatus; readonly reached: boolean }> {
   const { display, signal, decide } = stage;
   const stop = AbortSignal.any([signal, AbortSignal.timeout(stage.patienceMs ?? (decide === 'keyboard' ? 3_600_000 : 120_000))]);
   let told = 0;
@@ -247,11 +282,18 @@ async function follow(stage: Stage, incident: IncidentClient): Promise<{ readonl
     told = status.timeline.length;
     if (status.planHash !== shownPlan) {
       shownPlan = status.planHash;
-      if (status.plan !== undefined && status.plan.steps.length > 0) display.block(planLines(display, status));
+      if (status.plan !== undefined && status.plan.steps.length > 0) {
+        display.block(planLines(display, status));
+        if (status.predicted.length > 0) stage.predicted.push([...status.predicted]);
+      }
     }
-    if (status.state === 'watching' && status.contained === 'yes' && status.rotated === 'yes') return { status, reached: true };
+    if (isReached(status)) return { status, reached: true };
     if (isEnded(status.state) || status.state === 'stuck') return { status, reached: false };
     await answer(stage, incident, status, refused);
+    // With every open question left to somebody who is not here, waiting longer changes nothing.
+    const open = status.gates.filter(({ state }) => state === 'open');
+    if (status.state === 'deciding' && open.length > 0 && open.every(({ id }) => refused.has(`${status.planHash}/${id}`)))
+      return { status, reached: false };
   }
   signal.throwIfAborted();
   if (last === undefined) throw fault('engine.unavailable', { incident: incident.id, what: 'status' });
@@ -280,12 +322,18 @@ function planLines(display: Display, status: IncidentStatus): readonly string[] 
 }
 
 /** Answers the open gates: by keyboard, or by the scripted responder after a look that a person would need longer for. */
-async function answer(stage: Stage, incident: IncidentClient, first: IncidentStatus, refused: Set<string>): Promise<void> {
+async function answer(stage: Following, incident: IncidentClient, first: IncidentStatus, refused: Set<string>): Promise<void> {
   const { display, stack, decide, approvedAt } = stage;
   let status = first;
   for (;;) {
     const gate = status.gates.find(({ id, state }) => state === 'open' && !refused.has(`${status.planHash}/${id}`));
     if (gate === undefined || status.planHash === undefined) return;
+    if (decide === 'scripted' && gate.reason !== 'outage' && gate.reason !== 'irreversible') {
+      // Whether something has been done by hand, or whether a doubt is none, is no question for a script.
+      refused.add(`${status.planHash}/${gate.id}`);
+      display.event(scripted[0], `does not answer ${gate.id}, as it can see nothing of what that asks`, 'red');
+      continue;
+    }
     const voices = (decide === 'keyboard' ? seated : scripted).filter((who) => !gate.approvals.includes(who));
     const [who] = voices;
     if (who === undefined) {

@@ -30,6 +30,9 @@ export interface DisplayStreams {
 /** How often the changing lines are written where they cannot be redrawn, in milliseconds. */
 const quietMs = 10_000;
 
+/** Characters of one event; the record has all of it. */
+const longest = 240;
+
 /** Shows on a terminal with the changing lines below, or as plain lines on anything else. */
 export function displayOn({ stdin, stdout, environment }: DisplayStreams): Display {
   const live = stdout.isTTY === true && environment.TERM !== 'dumb';
@@ -61,7 +64,8 @@ export function displayOn({ stdin, stdout, environment }: DisplayStreams): Displ
     asks,
     paint,
     event(who, what, colour) {
-      keep([`${paint('dim', stamp())}  ${who.padEnd(20)} ${colour === undefined ? what : paint(colour, what)}`]);
+      const said = what.length > longest ? `${what.slice(0, longest - 1)}…` : what;
+      keep([`${paint('dim', stamp())}  ${who.padEnd(20)} ${colour === undefined ? said : paint(colour, said)}`]);
     },
     block: keep,
     pulse(lines) {
