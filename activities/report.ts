@@ -1,11 +1,12 @@
 import { readAwsKeyId } from '../domain/aws-key-id.ts';
 import { canonicalJson, type Hash } from '../domain/canonical.ts';
-import type { CredentialRef } from '../domain/credential.ts';
+import { type CredentialRef, incidentId } from '../domain/credential.ts';
 import { openEnvelope } from '../domain/envelope.ts';
 import { fault } from '../domain/errors.ts';
 import type { RefusalRecord } from '../domain/execution.ts';
 import type { ReceiveInput, ReceiveResult } from '../domain/messages.ts';
 import { type Envelope, PayloadType } from '../domain/record.ts';
+import { sightingSchema } from '../domain/report.schema.ts';
 import type { Proof, Report, ReportRecord, Sighting } from '../domain/report.ts';
 import { keyAt } from '../domain/trust.ts';
 import { lookUp } from '../inventory/index.ts';
@@ -20,22 +21,27 @@ export function createReceive(deps: JudgeDeps) {
     return await guarded(async () => {
       const place = { incident: input.incident, run: input.run, round: input.round };
       const receivedAt = deps.clock().toISOString();
-      const bodies = input.sightings.map((sighting) => bodyOf(deps, sighting, receivedAt));
-      const reports = await Promise.all(bodies.map((body) => deps.records.write('report', { ...place, standsOn: [], body })));
       const refusals: Hash[] = [];
-      if (input.undecodable > 0) {
-        const body: RefusalRecord = {
-          code: 'engine.undecodable',
-          attempted: 'a sighting',
-          words: `${input.undecodable} messages could not be read`,
-          by: 'unknown',
-        };
+      const refuse = async (words: string) => {
+        const body: RefusalRecord = { code: 'engine.undecodable', attempted: 'a sighting', words, by: 'unknown' };
         refusals.push(await deps.records.write('refusal', { ...place, standsOn: [], body }));
+      };
+      if (input.undecodable > 0) await refuse(`${input.undecodable} messages could not be read`);
+      const fresh: ReportRecord[] = [];
+      for (const sighting of input.sightings) {
+        const parsed = sightingSchema.safeParse(sighting);
+        if (!parsed.success) await refuse(`a report that is none: ${parsed.error.issues[0]?.path.join('.') ?? 'its form'}`);
+        // Whoever sends to this incident a report of another credential would otherwise have that one turned off under this one's name.
+        else if (incidentId(sighting.report.credential) !== input.incident)
+          await refuse('a report of another credential than this incident is of');
+        else fresh.push(bodyOf(deps, sighting, receivedAt));
       }
-      const first = bodies[0]?.report;
-      const credential: CredentialRef = first?.credential ?? { kind: 'unknown', locator: { incident: input.incident } };
+      const reports = await Promise.all(fresh.map((body) => deps.records.write('report', { ...place, standsOn: [], body })));
+      const earlier = await Promise.all(input.earlier.map(async (hash) => (await deps.records.read(hash, 'report')).body));
+      const bodies = [...earlier, ...fresh];
+      const credential: CredentialRef = bodies[0]?.report.credential ?? { kind: 'unknown', locator: { incident: input.incident } };
       const found = lookUp(deps.inventory(), { reports: bodies });
-      const inventory = await deps.records.write('inventory', { ...place, standsOn: reports, body: found });
+      const inventory = await deps.records.write('inventory', { ...place, standsOn: [...input.earlier, ...reports], body: found });
 
       const route = routeOf(deps, credential);
       const sealed = bodies.find((body) => body.report.sealed)?.report.sealed;

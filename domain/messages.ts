@@ -114,6 +114,8 @@ export interface ReceiveInput {
   readonly run: string;
   readonly round: number;
   readonly sightings: readonly Sighting[];
+  /** Reports received before: exposure and the rest are judged over all of them, so that facts only rise. */
+  readonly earlier: readonly Hash[];
   /** Messages that could not be read, as far as they could be described. */
   readonly undecodable: number;
   /** True in the first round: look up the run before this one. */

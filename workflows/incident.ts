@@ -67,6 +67,8 @@ export class Incident {
 
   /** Sightings not yet received; and how many messages could not be read at all. */
   readonly sightings: Sighting[] = [];
+  /** Ids of the reports that have come. */
+  readonly seen = new Set<string>();
   undecodable = 0;
   sightingCount = 0;
   readonly inbox: InboxEntry[] = [];

@@ -36,8 +36,9 @@ export async function leakResponse(): Promise<IncidentResult> {
   await condition(() => incident.sightings.length > 0 || incident.undecodable > 0);
   const pumps = CancellationScope.nonCancellable(() => Promise.all([takeSightings(incident), takeDecisions(incident)]));
 
-  await condition(() => incident.received !== undefined);
-  await respond(incident);
+  // A run that nobody gave a report it can use has nothing to respond to, and must not stand in the way of one that has.
+  if (await condition(() => incident.reports.length > 0, '10 minutes')) await respond(incident);
+  else incident.move('dismissed');
 
   incident.ended = true;
   await pumps;
@@ -57,8 +58,13 @@ export async function leakResponse(): Promise<IncidentResult> {
 /** Registers every handler before anything is awaited. Handlers only put things down; no handler of a signal throws. */
 function listen(incident: Incident): void {
   setHandler(sightingSignal, (sighting: Sighting) => {
-    if (isSighting(sighting)) incident.sightings.push(sighting);
-    else incident.undecodable++;
+    if (!isSighting(sighting)) incident.undecodable++;
+    // The same report again is the same sighting: whoever is not sure that it arrived sends it once more.
+    else if (incident.seen.has(sighting.report.id)) return;
+    else {
+      incident.seen.add(sighting.report.id);
+      incident.sightings.push(sighting);
+    }
     incident.stirred = true;
   });
   const put = (via: 'approve' | 'reject' | 'rollback') => (signed: SignedDecision) => {
@@ -101,7 +107,15 @@ async function takeSightings(incident: Incident): Promise<void> {
     const opening = incident.received === undefined;
     try {
       const received = expectHashes(
-        await judge.receive({ incident: incident.id, run: incident.run, round: incident.round, sightings, undecodable, opening }),
+        await judge.receive({
+          incident: incident.id,
+          run: incident.run,
+          round: incident.round,
+          sightings,
+          earlier: [...incident.reports],
+          undecodable,
+          opening,
+        }),
         'inventory',
       );
       for (const report of received.reports) {
@@ -111,8 +125,10 @@ async function takeSightings(incident: Incident): Promise<void> {
       for (const refusal of received.refusals) incident.enter('refusal', refusal);
       incident.enter('inventory', received.inventory);
       incident.sightingCount += received.reports.length;
-      for (const sighting of sightings)
-        incident.note(sighting.report.reporter, `reported it, seen by ${sighting.report.format} in a ${sighting.report.origin.where}`);
+      if (received.reports.length === sightings.length) {
+        for (const { report } of sightings)
+          incident.note(report.reporter, `reported it, seen by ${report.format} in a ${report.origin.where}`);
+      } else incident.note('engine', `${sightings.length - received.reports.length} of ${sightings.length} reports were refused`);
       if (undecodable > 0) incident.note('engine', `${undecodable} messages could not be read and were refused`);
       const previous = incident.received;
       incident.received = previous
