@@ -44,7 +44,7 @@ const perBlock = Number(process.argv[2] ?? 20);
 const blocks = Number(process.argv[3] ?? 4);
 const folder = mkdtempSync(join(tmpdir(), 'tourniquet-bench-'));
 enterPracticeEnvironment({ home: join(folder, 'home') });
-Runtime.install({ logger: new DefaultLogger('ERROR') });
+Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { logging: { filter: 'ERROR', forward: {} } } });
 
 const account = '210987654321';
 const cheap = { n: 1024, r: 8, p: 1 };
@@ -70,15 +70,15 @@ const simulator = await startAwsSimulator({
   regions: ['us-east-1'],
 } as never);
 const adminIam = new IAMClient({ region: 'us-east-1', endpoint: simulator.endpoint, credentials: simulator.admin });
-await adminIam.send(new CreateUserCommand({ UserName: 'bench' }));
+await adminIam.send(new CreateUserCommand({ UserName: 'benchuser' }));
 await adminIam.send(
   new PutUserPolicyCommand({
-    UserName: 'bench',
+    UserName: 'benchuser',
     PolicyName: 'base',
     PolicyDocument: '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"secretsmanager:ListSecrets","Resource":"*"}]}',
   }),
 );
-const key = (await adminIam.send(new CreateAccessKeyCommand({ UserName: 'bench' }))).AccessKey;
+const key = (await adminIam.send(new CreateAccessKeyCommand({ UserName: 'benchuser' }))).AccessKey;
 const recordedId = key?.AccessKeyId ?? '';
 const timing = { propagationMs: 0, logLagMs: 0, marginMs: 0, pollMs: 20, giveUpMs: 5000 };
 const aws = await providers.aws?.();
@@ -99,7 +99,7 @@ const inventoryText = JSON.stringify({
       account: 'lab',
       path: 'secret/bench',
       fields: { accessKeyId: 'id', secretAccessKey: 'secret' },
-      principal: `arn:aws:iam::${account}:user/bench`,
+      principal: `arn:aws:iam::${account}:user/benchuser`,
     },
   ],
   consumers: [
@@ -137,7 +137,7 @@ const before = await real.look({
   depth: 'minimal',
   secret: new Secret(key.SecretAccessKey ?? ''),
 });
-await adminIam.send(new UpdateAccessKeyCommand({ UserName: 'bench', AccessKeyId: recordedId, Status: 'Inactive' }));
+await adminIam.send(new UpdateAccessKeyCommand({ UserName: 'benchuser', AccessKeyId: recordedId, Status: 'Inactive' }));
 const after = await real.look({
   ...lookBase,
   depth: 'full',
@@ -146,6 +146,9 @@ const after = await real.look({
 });
 await real.close();
 await simulator.close();
+
+/** Each incident has a principal of its own: what fifty on one would cost is the hold's queue and not the engine. */
+const userOf = (id: string): string => `bench${id.slice(-6).toLowerCase()}`;
 
 function recorded(provider: string): ProviderConnection {
   const manifest = manifests[provider];
@@ -175,13 +178,15 @@ function recorded(provider: string): ProviderConnection {
     check: async () => [],
     actions,
     close: async () => undefined,
-    // The bench's incidents differ in their key id only; befores are keyed by it and are made anew.
+    // The bench's incidents differ in key id and user; befores are keyed by them and are made anew.
     look: async (on) => {
       const id = on.credential.locator.accessKeyId ?? '';
-      const looked = JSON.parse((on.depth === 'minimal' ? texts.before : texts.after).replaceAll(recordedId, id)) as Looked;
+      const looked = JSON.parse(
+        (on.depth === 'minimal' ? texts.before : texts.after).replaceAll(recordedId, id).replaceAll('benchuser', userOf(id)),
+      ) as Looked;
       const { stepKey } = await import('../domain/plan.ts');
       const befores: Record<string, unknown> = { ...looked.befores };
-      const target = { account, user: 'bench' };
+      const target = { account, user: userOf(id) };
       befores[stepKey('aws/disable-key', { ...target, accessKeyId: id })] = {};
       for (const name of ['deny-principal', 'cut-off-sessions']) befores[stepKey(`aws/${name}`, target)] = {};
       return { ...looked, befores };

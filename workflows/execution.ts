@@ -37,7 +37,15 @@ export async function execute(incident: Incident, judged: JudgeResult, snapshot:
   incident.move(plan.gates.length > 0 && plan.steps.every((step) => step.gate !== undefined) ? 'deciding' : 'executing');
   incident.show();
 
-  if (plan.purpose !== 'contain') await captureAll(incident, judged);
+  // The look of a first containment has captured already what its own account needs; everything else is captured now.
+  const received = incident.received;
+  const captured = (step: PlanStep) =>
+    plan.purpose === 'contain' && plan.round === 1 && step.provider === received?.provider && step.account === received.account;
+  await captureAll(
+    incident,
+    judged,
+    incident.courses.filter((course) => !captured(course.step)),
+  );
   const over = { done: false };
   const gates = watchGates(incident, judged, over);
   await Promise.all(incident.courses.map((course) => run(incident, course)));
@@ -46,9 +54,9 @@ export async function execute(incident: Incident, judged: JudgeResult, snapshot:
 }
 
 /** Every worker captures the steps of its account, side by side. */
-async function captureAll(incident: Incident, judged: JudgeResult): Promise<void> {
+async function captureAll(incident: Incident, judged: JudgeResult, all: readonly StepCourse[]): Promise<void> {
   const groups = new Map<string, StepCourse[]>();
-  for (const course of incident.courses) {
+  for (const course of all) {
     const key = `${course.step.provider}\n${course.step.account}`;
     groups.set(key, [...(groups.get(key) ?? []), course]);
   }

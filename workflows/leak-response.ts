@@ -200,7 +200,8 @@ async function round(incident: Incident): Promise<{ why: 'watch' | 'sweep'; end?
   incident.courses = [];
   incident.round++;
   if (incident.state !== 'watching') incident.move('assessing');
-  const containedAt = incident.lastContainment;
+  // Where nothing had to be contained, the life of the credential is swept all the same: up to the moment of the report.
+  const containedAt = incident.lastContainment ?? (incident.round > 1 ? incident.startedAt : undefined);
   const ours = incident.all.flatMap((course) => (course.made ? [course.made] : []));
   const common = { incident: incident.id, run: incident.run, round: incident.round };
   const looked = expectHashes(
@@ -248,7 +249,7 @@ async function round(incident: Incident): Promise<{ why: 'watch' | 'sweep'; end?
   incident.contained = judged.contained;
   incident.rotated = judged.rotated;
   incident.residuals = judged.content.residuals;
-  if (judged.contained === 'yes' && !incident.containedAt && containedAt) incident.containedAt = containedAt;
+  if (judged.contained === 'yes' && !incident.containedAt && incident.lastContainment) incident.containedAt = incident.lastContainment;
   if (judged.rotated === 'yes' && !incident.rotatedAt) incident.rotatedAt = now();
   incident.gates = new Map();
   incident.gateRecords = new Map();

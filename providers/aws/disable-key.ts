@@ -126,7 +126,13 @@ async function refusedByProbe(
 ): Promise<Probed | undefined> {
   const status = await read();
   if (!status.so) return undefined;
-  const secret = await context.sealing.open(sealed.hash, sealed.keyId, { kind: 'aws.access-key', locator: { accessKeyId } });
+  let secret: Awaited<ReturnType<StepContext['sealing']['open']>>;
+  try {
+    secret = await context.sealing.open(sealed.hash, sealed.keyId, { kind: 'aws.access-key', locator: { accessKeyId } });
+  } catch {
+    // A sealed blob that is gone or does not open takes away the better witness and not the step.
+    return undefined;
+  }
   const until = performance.now() + 2 * context.timing.propagationMs;
   for (;;) {
     const tried = await tryPair(account, accessKeyId, secret, context.signal);
