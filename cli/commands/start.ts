@@ -47,10 +47,13 @@ export const command: CommandDefinition = {
         if (call.signal.aborted) break;
         const played = await playCiKey({ stack, variant, decide, display, signal: call.signal });
         const record = await keepRecord(call, stack.paths, played.incident, variant);
-        const summary = summaryOf(played, display, { export: record });
+        const summary = summaryOf(played, display, { verify: record });
         ended.push({ variant, well: wentWell(played), checks: checksOf(played), summary });
         if (!terminal.json) for (const line of summary) terminal.line(undefined, line);
       }
+    } catch (error) {
+      // Whoever gave up knows why it ended; the exit code says by which signal.
+      if (!call.signal.aborted) throw error;
     } finally {
       display.close();
       terminal.say('ending the stack');

@@ -114,7 +114,7 @@ export async function playCiKey(options: CiKeyOptions): Promise<Played> {
     const { status, reached } = await follow(stage, stage.client.incident(id), isSettled);
 
     // The world is looked at a little longer: what is dead has to stay so, and the consumers have to go on.
-    await wait(2_500, undefined, { signal });
+    await wait(1_500, undefined, { signal });
     const oldKey = await probe(stack, pair);
     const ledger = (await stack.control.mutations(since)).filter(({ target, caller }) => isOf(deployment.user, target, caller, stack));
     const world = await stack.control.world();

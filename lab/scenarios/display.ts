@@ -91,10 +91,8 @@ export function displayOn({ stdin, stdout, environment }: DisplayStreams): Displ
           const heard = (chunk: Buffer | string): void => {
             const typed = chunk.toString().toLowerCase();
             if (typed.includes('\u0003')) {
-              // Raw mode takes the terminal's own meaning of Ctrl-C away.
-              done();
+              // Raw mode takes the terminal's own meaning of Ctrl-C away. What the signal does is the process's to say, and ends the wait by `signal`.
               process.kill(process.pid, 'SIGINT');
-              give(new DOMException('given up', 'AbortError'));
               return;
             }
             const found = keys.find((key) => typed.includes(key));

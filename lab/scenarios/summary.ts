@@ -154,7 +154,7 @@ function predictionsFor(consumer: string, { predicted }: Played): string {
 }
 
 /** The screen at the end of a variant: times, counts, the thief's credentials, predicted beside measured, what remains, and what should be so. */
-export function summaryOf(played: Played, display: Pick<Display, 'paint'>, commands: { readonly export: string }): readonly string[] {
+export function summaryOf(played: Played, display: Pick<Display, 'paint'>, commands: { readonly verify: string }): readonly string[] {
   const { status, reportedAt, totals, fates } = played;
   const { paint } = display;
   const first = ownCalls(played)[0]?.receivedAt;
@@ -205,7 +205,7 @@ export function summaryOf(played: Played, display: Pick<Display, 'paint'>, comma
       ({ what, holds, seen }) => `  ${holds ? paint('green', '✓') : paint('red', '✕')} ${what}${holds || !seen ? '' : ` (${seen})`}`,
     ),
   );
-  lines.push('', `  its record, once the incident is closed or as it stands: ${commands.export}`, rule);
+  lines.push('', `  its record is checked by: ${commands.verify}`, rule);
   return lines;
 }
 

@@ -28,7 +28,7 @@ try {
   const incidents: string[] = [];
   for (const variant of options.variants) {
     const played = await playCiKey({ stack, variant, decide: 'scripted', display, signal: stopped.signal, patienceMs: 240_000 });
-    display.block(summaryOf(played, display, { export: '' }));
+    display.block(summaryOf(played, display, { verify: '' }));
     writeFileSync(`${options.directory}/played-${variant}.json`, JSON.stringify(played));
     incidents.push(played.incident);
     line({ type: 'played', variant, state: played.status.state, residuals: played.status.residuals, checks: checksOf(played) });
