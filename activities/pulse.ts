@@ -10,8 +10,8 @@ export interface Pulse {
 /** Runs `body` with a heartbeat. A worker that hangs stops beating, since the beat is in the same event loop as the work. */
 export async function withPulse<T>(body: (pulse: Pulse) => Promise<T>): Promise<T> {
   const context = Context.current();
+  // The first beat comes after a second: most bodies are over by then, and a beat is a call to the server.
   const timer = setInterval(() => context.heartbeat(), 1000);
-  context.heartbeat();
   try {
     return await body({
       signal: context.cancellationSignal,
