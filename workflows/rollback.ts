@@ -1,5 +1,6 @@
 import { CancellationScope } from '@temporalio/workflow';
 import { type Hash, isHash } from '../domain/canonical.ts';
+import type { Residual } from '../domain/credential.ts';
 import type { RevertInput, RevertResult } from '../domain/execution.ts';
 import { madeSoFar, warrantOf } from './execution.ts';
 import { failureOf } from './failure.ts';
@@ -22,7 +23,7 @@ export async function unwind(incident: Incident, because: { readonly record: Has
       await revert(incident, course, because);
     }
   });
-  const left: typeof incident.residuals = incident.all.flatMap((course) => (course.residual ? [course.residual] : []));
+  const left = distinct(incident.all.flatMap((course) => (course.residual ? [course.residual] : [])));
   incident.residuals = left;
   incident.note(
     'engine',
@@ -30,6 +31,12 @@ export async function unwind(incident: Incident, because: { readonly record: Has
       ? `rolled back; what must stand on: ${left.map((each) => `${each.what} until ${each.until ?? 'a person says otherwise'}`).join('; ')}`
       : 'rolled back',
   );
+}
+
+/** Each residual once: taking back a deny leaves the cut-off standing as much as taking back the cut-off itself does. */
+function distinct(residuals: readonly Residual[]): readonly Residual[] {
+  const seen = new Map(residuals.map((each) => [`${each.what}|${each.target}|${each.until ?? ''}`, each]));
+  return [...seen.values()];
 }
 
 /** Later rounds first; within a round a step comes before everything it needed. */
