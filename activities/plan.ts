@@ -88,6 +88,7 @@ export function createJudge(deps: JudgeDeps) {
         rotated: rotatedExtent(assessment, input.done, inventory.body),
         nodes: [...new Set([...input.known, ...assessment.finding.graph.nodes.map((node) => node.id)])],
         swept: assessment.swept,
+        again: plan.steps.length === 0 && input.round > 1 && assessment.fresh.length > 0,
         settled: isSettled(assessment, input.done, plan),
         ...(next ? { nextAt: next } : {}),
       };

@@ -171,6 +171,8 @@ export interface JudgeResult {
   readonly nodes: readonly string[];
   /** Whether the sweep of this round counts. */
   readonly swept: Observation;
+  /** The sweep found what the round before did not know: it is swept once more at once. */
+  readonly again: boolean;
   /** Nothing lives, nothing is owed and the sweep counts: the incident may close once no residual is left. */
   readonly settled: boolean;
   /** When the provider's clock says a residual may be taken up again, ISO; undefined where none is dated. */

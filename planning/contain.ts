@@ -72,8 +72,6 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
         continue;
       }
       if (standing === Standing.STANDS || standing === Standing.UNKNOWN) restamp ||= needsStamp(view, member, principal);
-      // What a sweep has newly found may have siblings that no log shows yet. Under the deny nobody else is hurt by a later stamp.
-      if (member.fresh && standing === Standing.STOPPED && done.active(knowledge.provider, knowledge.deny(principal))) restamp = true;
     }
     wanted.push(...disables);
     const planned = disables.some((each) => each.state === 'planned');

@@ -58,6 +58,8 @@ export interface Wish {
   readonly affects?: readonly string[];
   /** A gate of its own instead of the one its kind asks for. */
   readonly gate?: string;
+  /** Promised with its date in a plan that people have seen, and harmless: it is not asked again. */
+  readonly promised?: boolean;
   /** Planned though an earlier round has done it. */
   readonly again?: boolean;
 }
@@ -248,7 +250,7 @@ export class Draft {
     if (manifest.reversibility === 'irreversible') return { gate: Gate.IRREVERSIBLE };
     if (!manifest.watches && this.isProtected(wish.lever)) return { gate: Gate.PROTECTED };
     if (wish.gate) return { gate: wish.gate };
-    if (this.view.asking) return { gate: Gate.OUTAGE };
+    if (this.view.asking && !wish.promised) return { gate: Gate.OUTAGE };
     return {};
   }
 

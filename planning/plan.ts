@@ -150,6 +150,13 @@ function respond(view: View, draft: Draft, input: PlanInput): Plan['purpose'] {
     );
     return 'nothing';
   }
+  const found = input.round > 1 ? reach.members.filter((each) => each.fresh && each.origin !== 'leaked') : [];
+  if (contained && found.length > 0) {
+    draft.note(
+      `The sweep found ${listed(found.map((each) => each.title))}, stopped already; it is swept once more before anything is replaced.`,
+    );
+    return 'nothing';
+  }
   if (act && stands) {
     draft.note(
       `${listed(reach.members.filter((each) => !isHarmless(each.standing)).map((each) => each.title))} still ${reach.members.filter((each) => !isHarmless(each.standing)).length === 1 ? 'stands' : 'stand'}: no replacement is made before that is stopped.`,
@@ -207,6 +214,7 @@ function release(view: View, draft: Draft, input: PlanInput): void {
       provider: knowledge.provider,
       account: principal.account,
       lever: knowledge.liftCutOff(principal),
+      promised: true,
       params: { until: [due] },
       impact: 'none',
       again: true,

@@ -175,19 +175,19 @@ async function respond(incident: Incident): Promise<void> {
       idle = { why: 'failed' };
     }
 
-    if (incident.rollback || incident.dismissal) {
-      if (await end(incident, incident.rollback ? 'rolled-back' : 'dismissed')) return;
-    } else if (idle.end) {
+    const calledOff = incident.rollback !== undefined || incident.dismissal !== undefined;
+    if (calledOff && (await end(incident, incident.rollback ? 'rolled-back' : 'dismissed'))) return;
+    if (!calledOff && idle.end) {
       if (await end(incident, idle.end)) return;
-    } else if (idle.why !== 'sweep' && incident.courses.length === 0) {
-      // Nothing was done in this round: wait, longer each time, until something is due or somebody speaks.
+    } else if ((calledOff || idle.why !== 'sweep') && incident.courses.length === 0) {
+      // Nothing was done in this round: wait, longer each time, until something is due or somebody speaks. A cut-off may stand for days, and a round has its price.
       const base = incident.received?.recheckMs ?? 60_000;
       const wait = Math.min(slowest, Math.round(base * 1.5 ** Math.min(quiet, 30)));
       quiet++;
-      await condition(() => incident.stirred || incident.rollback !== undefined || incident.dismissal !== undefined, wait);
+      await condition(() => incident.stirred, wait);
       continue;
     }
-    if (idle.why === 'sweep') await condition(() => incident.stirred || incident.rollback !== undefined, '2s');
+    if (idle.why === 'sweep' && !incident.judged?.again) await condition(() => incident.stirred || incident.rollback !== undefined, '2s');
     if (incident.courses.length > 0) quiet = 0;
   }
 }
@@ -233,7 +233,7 @@ async function round(incident: Incident): Promise<{ why: 'watch' | 'sweep'; end?
       known: incident.known,
       done: incident.done,
       ...(incident.judged ? { previousPlan: incident.judged.plan, previousVerdict: incident.judged.verdict } : {}),
-      rolledBack: incident.rollback !== undefined,
+      rolledBack: incident.rollback !== undefined || incident.dismissal !== undefined,
     }),
     'assessment',
     'verdict',
@@ -257,11 +257,11 @@ async function round(incident: Incident): Promise<{ why: 'watch' | 'sweep'; end?
 
   const plan = judged.content;
   if (plan.steps.length === 0) {
-    if (judged.swept.state === 'unknown' && containedAt) {
+    if (judged.again || (judged.swept.state === 'unknown' && containedAt)) {
       incident.show();
       return { why: 'sweep' };
     }
-    if (incident.rollback) return { why: 'watch', ...(dated(incident) ? {} : { end: 'rolled-back' as const }) };
+    if (incident.rollback || incident.dismissal) return { why: 'watch' };
     if (plan.residuals.length === 0 && judged.settled) return { why: 'watch', end: 'closed' };
     if (incident.state !== 'watching') {
       incident.move('watching');
@@ -303,13 +303,11 @@ async function end(incident: Incident, as: 'closed' | 'dismissed' | 'rolled-back
     if (dated(incident)) {
       incident.move('watching');
       incident.show();
-      await condition(() => incident.sightings.length > 0, incident.received?.recheckMs ?? 60_000);
       return false;
     }
     if (incident.all.some((course) => course.status.state === 'stuck')) {
       incident.move('stuck');
       incident.show();
-      await condition(() => incident.sightings.length > 0 || incident.stirred, incident.received?.recheckMs ?? 60_000);
       return false;
     }
   }

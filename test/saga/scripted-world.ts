@@ -160,6 +160,7 @@ export function scriptedActivities(script: Script, journal: Journal): JudgeActiv
         rotated: 'no',
         nodes: ['test.key:K1'],
         swept: yes(at, 'log', 'passed'),
+        again: false,
         settled: script.settled?.(input.round) ?? made.steps.length === 0,
       };
       results.set(input.run, result);
