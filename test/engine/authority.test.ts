@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import { tsToMs } from '@temporalio/common/lib/time.js';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { newKey, readKey } from '../../audit/keys.ts';
 import { type Signer, signerFrom } from '../../audit/signing.ts';
@@ -8,11 +9,11 @@ import { canonicalJson, type Hash } from '../../domain/canonical.ts';
 import type { Warrant } from '../../domain/execution.ts';
 import { holdId, queueOf } from '../../domain/manifest.ts';
 import type { IncidentResult } from '../../domain/messages.ts';
-import type { PlanStep } from '../../domain/plan.ts';
+import { type PlanStep, stepKey } from '../../domain/plan.ts';
 import { type ChainEntry, PayloadType } from '../../domain/record.ts';
 import { type Attempted, attempt } from './intruder.ts';
 import { secondKey } from './lost-reply.ts';
-import { type Deployed, gateOf, startWorld, type UserPicture, type World } from './world.ts';
+import { type Deployed, gateOf, startWorld, type UserPicture, until, type World } from './world.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 90_000 });
 
@@ -171,6 +172,30 @@ test('a step that was taken is spent, and is not taken again for whoever has got
   }
 });
 
+test('a gate opens for no decision that was refused, that was signed for another incident, or that is none', async () => {
+  const step = stepOf(inside.status.plan?.steps, 'aws/cut-off-sessions');
+  expect(step.gate).toBe('g-outage');
+  const workflowId = holdId('aws', world.stack.aws.accountId, step.hold ?? '');
+  const snapshots = inside.chain.filter(({ type }) => type === 'snapshot').map(({ record }) => record);
+  const held = await Promise.all(snapshots.map(async (record) => ({ record, body: (await world.record(record, 'snapshot')).body })));
+  const snapshot = held.findLast(({ body }) => Object.hasOwn(body.befores, stepKey(step.action, step.target)))?.record ?? 'sha256:';
+  const refusedHere = await world.client
+    .incident(inside.id)
+    .decide(world.sign(inside.status, { verdict: 'approve', gate: 'g-outage', by: 'scanner' }));
+  const refusedThere = await world.client
+    .incident(open.id)
+    .decide(world.sign(inside.status, { verdict: 'approve', gate: 'g-outage', by: 'sam' }));
+  expect([refusedHere, refusedThere].map(({ code }) => code)).toEqual(['decision.own-incident', 'decision.replayed']);
+  const authorities = [undefined, refusedHere.record, refusedThere.record, inside.status.planRecord];
+  for (const authority of authorities) {
+    const warrant = warrantOf(inside, step, { snapshot, decisions: authority === undefined ? [] : [authority] });
+    await expectRefused(
+      () => attempt(world, { workflowId, queue, activity: 'apply', input: () => ({ warrant, made: {} }) }),
+      'warrant.gate-unsatisfied',
+    );
+  }
+});
+
 test('a rollback at the gate brings keys and policies back to what they were, but for the cut-off, which stands until its date and then goes', async () => {
   const { deployed, id, before } = open;
   const incident = world.client.incident(id);
@@ -197,6 +222,16 @@ test('a rollback at the gate brings keys and policies back to what they were, bu
   expect(cutOff).toContain('aws:TokenIssueTime');
   const { report } = await world.bundle((await incident.exported()).bundle);
   expect(report.residuals).toEqual(back.residuals);
+
+  // While nothing is due the run rests, longer each time: a cut-off stands for days, and a history has an end.
+  const rests = await until('the run has rested three times', async () => {
+    const { events } = await world.client.temporal.workflow.getHandle(id).fetchHistory();
+    const all = (events ?? []).flatMap((event) => (event.timerStartedEventAttributes ? [event.timerStartedEventAttributes] : []));
+    const lengths = all.map(({ startToFireTimeout }) => tsToMs(startToFireTimeout)).filter((ms) => ms < 60_000);
+    return lengths.length >= 3 && lengths.slice(-3);
+  });
+  expect([...rests].sort((a, b) => a - b)).toEqual(rests);
+  expect(new Set(rests).size).toBe(3);
 
   await world.stack.control.advance(36 * 3_600_000 + 60_000);
   const result: IncidentResult = await incident.result({ signal: AbortSignal.timeout(40_000) });
