@@ -42,11 +42,13 @@ export async function workflowCode(): Promise<WorkflowCode> {
   return made;
 }
 
-/** Bundles from source, whatever is kept. */
-export async function bundleNow(): Promise<WorkflowCode> {
+/** Bundles from source, whatever is kept; `from` is where the rooms of the sources are. */
+export async function bundleNow(from = root): Promise<WorkflowCode> {
   const { code } = await bundleWorkflowCode({
-    workflowsPath: join(root, 'workflows', `index${suffix}`),
-    workflowInterceptorModules: [join(root, 'workflows', `interceptors${suffix}`)],
+    workflowsPath: join(from, 'workflows', `index${suffix}`),
+    workflowInterceptorModules: [join(from, 'workflows', `interceptors${suffix}`)],
+    // Modules are named by their path from here. From the working directory, the default, the same sources would have as many hashes as there are places to start from.
+    webpackConfigHook: (config) => ({ ...config, context: from }),
     payloadConverterPath: converterPaths.payloadConverterPath,
     failureConverterPath: converterPaths.failureConverterPath,
     logger: {
