@@ -317,7 +317,7 @@ async function reported(): Promise<{ report: Report; id: string }> {
   await drop.put(sealed.bytes);
   const report: Report = {
     v: 1,
-    id: `rpt_${suffix()}${suffix()}${suffix()}AA`,
+    id: `rpt_${suffix()}${suffix()}${suffix()}aa`.toLowerCase(),
     format: 'trufflehog',
     credential: leaked,
     account,

@@ -401,7 +401,7 @@ export async function play<T>(repository: 'acme/private' | 'acme/public', body: 
   const runs: string[] = [];
   const running = workers.map((worker) => worker.run());
   try {
-    await report('rpt_1');
+    await report(`rpt_${'1'.padStart(26, '0')}`);
     runs.push((await played.until(() => true)).run);
     return await body(played);
   } finally {
