@@ -38,7 +38,7 @@ import type { Hash } from '../../domain/canonical.ts';
 import type { SignedDecision } from '../../domain/decision.ts';
 import type { GateStatus } from '../../domain/messages.ts';
 import type { ChainEntry, RecordType } from '../../domain/record.ts';
-import type { AnyRecord, RecordAs } from '../../domain/record-bodies.ts';
+import type { RecordAs } from '../../domain/record-bodies.ts';
 import { isEnded } from '../../domain/states.ts';
 import type { LedgerEntry } from '../../lab/aws/control.ts';
 import { trufflehogFinding } from '../../lab/scenarios/finding.ts';
@@ -310,5 +310,3 @@ export const gateOf = (status: IncidentStatus, id: string): GateStatus | undefin
 /** Contained and rotated, and nothing left but what has a date. */
 export const isWatching = (status: IncidentStatus): boolean =>
   status.state === 'watching' && status.contained === 'yes' && status.rotated === 'yes';
-
-export type { AnyRecord };
