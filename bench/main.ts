@@ -4,6 +4,8 @@ import { fileURLToPath } from 'node:url';
 
 for (const name of ['planner', 'containment', 'engine']) {
   console.log(`\n## ${name}\n`);
-  const ran = spawnSync(process.execPath, ['--import', 'tsx', fileURLToPath(new URL(`./${name}.ts`, import.meta.url))], { stdio: 'inherit' });
+  const ran = spawnSync(process.execPath, ['--import', 'tsx', fileURLToPath(new URL(`./${name}.ts`, import.meta.url))], {
+    stdio: 'inherit',
+  });
   if (ran.status !== 0) process.exitCode = 1;
 }
