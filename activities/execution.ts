@@ -157,6 +157,7 @@ class Course {
       provider: deps.provider,
       account: deps.account,
       mode: deps.mode,
+      irreversible: isIrreversible(deps, plan, warrant.step),
       ownTargets: deps.ownTargets,
       trust: deps.trust(),
       people: deps.people(),
@@ -236,6 +237,14 @@ async function readOr<T extends 'plan' | 'snapshot'>(deps: ProviderDeps, hash: H
 /** The address of a plan's records. */
 function placeOf(plan: Plan): { incident: string; run: string; round: number } {
   return { incident: plan.incident, run: plan.run, round: plan.round };
+}
+
+/** By this worker's own manifest, and by no word of the plan. A step it does not know is refused elsewhere. */
+function isIrreversible(deps: ProviderDeps, plan: Plan, id: string): boolean {
+  const step = plan.steps.find((each) => each.id === id);
+  return (
+    step !== undefined && deps.connection.actions[step.action.slice(step.provider.length + 1)]?.manifest.reversibility === 'irreversible'
+  );
 }
 
 function actionFor(deps: ProviderDeps, step: PlanStep): Action {

@@ -4,7 +4,7 @@ import type { DecisionRuling } from '../domain/decision.ts';
 import { isEnvelope, keyIdOf, openEnvelope } from '../domain/envelope.ts';
 import type { ErrorCode } from '../domain/errors.ts';
 import type { ApplyInput, ApplyResult, RevertInput, RevertResult } from '../domain/execution.ts';
-import { holdId, type ProviderManifest } from '../domain/manifest.ts';
+import { actionOf, holdId, type ProviderManifest } from '../domain/manifest.ts';
 import type {
   AssessInput,
   AssessResult,
@@ -19,7 +19,7 @@ import type {
   RuleInput,
 } from '../domain/messages.ts';
 import { WorkflowName } from '../domain/messages.ts';
-import { planHash } from '../domain/plan.ts';
+import { type PlanStep, planHash } from '../domain/plan.ts';
 import { brokenLink, type ChainEntry, type Envelope, emptyHead, RecordType } from '../domain/record.ts';
 import type { AnyRecord, RecordAs } from '../domain/record-bodies.ts';
 import { ruleOnDecision } from '../domain/ruling.ts';
@@ -729,6 +729,7 @@ function checkWarrants(bundle: Opened): string[] {
       provider: step.provider,
       account: step.account,
       mode: 'act',
+      irreversible: isIrreversible(bundle.options.manifests, step),
       ownTargets: [],
       trust: bundle.trust,
       people: bundle.people,
@@ -784,4 +785,10 @@ async function checkReplay(bundle: Opened): Promise<{ problems: string[]; unknow
     else if (!same(again.args, activity.args)) problems.push(`event ${activity.eventId}: ${activity.type} was asked with other arguments`);
   });
   return { problems, unknownCode: false };
+}
+
+/** By the manifests of this release, and by no word of the plan. */
+function isIrreversible(manifests: Readonly<Record<string, ProviderManifest>>, step: PlanStep): boolean {
+  const manifest = manifests[step.provider];
+  return manifest !== undefined && actionOf(manifest, step.action.slice(step.provider.length + 1))?.reversibility === 'irreversible';
 }

@@ -8,6 +8,7 @@ import {
   WorkflowNotFoundError,
   WorkflowUpdateFailedError,
 } from '@temporalio/client';
+import { hashOf } from '../domain/canonical.ts';
 import type { Decision, DecisionRuling, SignedDecision } from '../domain/decision.ts';
 import { type ErrorCode, fault, registry } from '../domain/errors.ts';
 import { judgeQueue } from '../domain/manifest.ts';
@@ -82,7 +83,8 @@ export function incidentClient(context: ClientContext, id: string, run?: string)
     try {
       return await handleOf(run).executeUpdate<DecisionRuling, [SignedDecision]>(UpdateName.DECIDE, {
         args: [signed],
-        ...(content?.id === undefined ? {} : { updateId: content.id }),
+        // Of the whole envelope: an id alone could be borrowed by a forgery sent first, which would then take the answer.
+        updateId: hashOf(signed),
       });
     } catch (error) {
       const refused = refusedByShape(error, content);

@@ -21,6 +21,8 @@ export interface WarrantQuestion {
   readonly provider: string;
   readonly account: string;
   readonly mode: 'observe' | 'propose' | 'act';
+  /** The worker's own manifest says that the step cannot be undone: whatever the plan says, it then takes people's signatures, and silence gives none. */
+  readonly irreversible?: boolean;
   /** Identifiers of what the engine itself stands on in this account. */
   readonly ownTargets: readonly string[];
   /** The worker's own copies. */
@@ -142,12 +144,16 @@ function faultOfCapture({ snapshot, plan, trust, provider, account }: WarrantQue
 }
 
 function faultOfGate(question: WarrantQuestion, step: PlanStep): Refusal {
-  if (step.gate === undefined) return undefined;
+  if (step.gate === undefined) {
+    return question.irreversible
+      ? { code: 'warrant.gate-unsatisfied', words: `${step.id} cannot be undone, and the plan asks nobody` }
+      : undefined;
+  }
   const plan = question.plan.body;
   const gate = plan.gates.find((each) => each.id === step.gate);
   const asked = askedAt(step.gate, plan);
   if (gate === undefined || asked === undefined) return { code: 'warrant.gate-unsatisfied', words: `the plan has no gate ${step.gate}` };
-  if (question.authorities.some((record) => isDefault(question, record, gate, step))) return undefined;
+  if (!question.irreversible && question.authorities.some((record) => isDefault(question, record, gate, step))) return undefined;
   const approvers = new Set<string>();
   let last = 'no approval is there';
   for (const record of question.authorities) {
@@ -155,8 +161,9 @@ function faultOfGate(question: WarrantQuestion, step: PlanStep): Refusal {
     if (typeof read === 'string') last = read;
     else approvers.add(read.by);
   }
-  if (approvers.size >= asked.quorum) return undefined;
-  const words = `${approvers.size} of ${asked.quorum} approvals at ${gate.id}${approvers.size === 0 ? `: ${last}` : ''}`;
+  const quorum = Math.max(1, asked.quorum);
+  if (approvers.size >= quorum) return undefined;
+  const words = `${approvers.size} of ${quorum} approvals at ${gate.id}${approvers.size === 0 ? `: ${last}` : ''}`;
   return { code: 'warrant.gate-unsatisfied', words };
 }
 
@@ -175,7 +182,11 @@ function isDefault(question: WarrantQuestion, record: AnyRecord, gate: PlanGate,
 
 function faultOfRevert(question: WarrantQuestion): Refusal {
   const reasons = question.authorities.map((record) => {
-    if (record.type !== 'step') return decisionIn(question, record, incidentGate, DecisionVerdict.ROLLBACK);
+    if (record.type !== 'step') {
+      // Who dismisses an incident takes back what it did: the same people, the same gate, the same signature.
+      const rollback = decisionIn(question, record, incidentGate, DecisionVerdict.ROLLBACK);
+      return typeof rollback === 'string' ? decisionIn(question, record, incidentGate, DecisionVerdict.DISMISS) : rollback;
+    }
     const { body } = record;
     const failed = body.plan === question.warrant.plan && body.direction === 'apply' && body.failure !== undefined;
     const named = question.plan.body.steps.find((each) => each.id === body.step && each.action === body.action);
@@ -188,7 +199,7 @@ function faultOfRevert(question: WarrantQuestion): Refusal {
   if (reasons.some((reason) => typeof reason !== 'string')) return undefined;
   return {
     code: 'warrant.gate-unsatisfied',
-    words: `a revert needs a signed rollback or a signed failure: ${reasons.at(-1) ?? 'none is there'}`,
+    words: `a revert needs a signed rollback, a signed dismissal or a signed failure: ${reasons.at(-1) ?? 'none is there'}`,
   };
 }
 

@@ -25,11 +25,12 @@ export async function unwind(incident: Incident, because: { readonly record: Has
   });
   const left = distinct(incident.all.flatMap((course) => (course.residual ? [course.residual] : [])));
   incident.residuals = left;
+  const words = incident.rollback ? 'rolled back' : 'dismissed, and what was done taken back';
   incident.note(
     'engine',
     left.length > 0
-      ? `rolled back; what must stand on: ${left.map((each) => `${each.what} until ${each.until ?? 'a person says otherwise'}`).join('; ')}`
-      : 'rolled back',
+      ? `${words}; what must stand on: ${left.map((each) => `${each.what} until ${each.until ?? 'a person says otherwise'}`).join('; ')}`
+      : words,
   );
 }
 

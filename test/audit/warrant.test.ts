@@ -108,6 +108,19 @@ describe('a warrant that holds', () => {
     expect(checkWarrant({ ...question(proceed), authorities: [defaultOf(proceed)] })).not.toHaveProperty('approvals');
   });
 
+  it('takes back what a dismissed incident did, as a rollback does', () => {
+    expect(revertOf(plain, decisionRecord(decided(plain, { verdict: 'dismiss', gate: 'incident' })))).toBe('ok');
+  });
+
+  it('takes a signature for what cannot be undone, whatever the plan says of gates, silence and quorum', () => {
+    expect(ask(plain, { irreversible: true })).toBe('warrant.gate-unsatisfied');
+    const proceed = planOf({ steps: [gated], gates: [gateOf({ rule: { onSilence: 'proceed' } })] });
+    expect(ask(proceed, { irreversible: true, authorities: [defaultOf(proceed)] })).toBe('warrant.gate-unsatisfied');
+    const nobody = planOf({ steps: [gated], gates: [gateOf({ rule: { quorum: 0 } })] });
+    expect(ask(nobody, { irreversible: true })).toBe('warrant.gate-unsatisfied');
+    expect(ask(behindGate, { irreversible: true, authorities: [decisionRecord(decided(behindGate))] })).toBe('ok');
+  });
+
   it('lets silence do what the plan says it means', () => {
     const proceed = planOf({ steps: [gated], gates: [gateOf({ rule: { onSilence: 'proceed' } })] });
     expect(approved(proceed, defaultOf(proceed))).toBe('ok');
