@@ -47,6 +47,8 @@ enterPracticeEnvironment({ home: join(folder, 'home') });
 Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { logging: { filter: 'ERROR', forward: {} } } });
 
 const account = '210987654321';
+/** Ten principals, so that fifty incidents at once are five to a hold: a run takes ten updates in flight. */
+const pool = Array.from({ length: 10 }, (_, n) => `bench${n}`);
 const cheap = { n: 1024, r: 8, p: 1 };
 const made = initTrust({
   keys: join(folder, 'keys'),
@@ -92,30 +94,26 @@ const real = await aws.connect({
 });
 const inventoryText = JSON.stringify({
   v: 1,
-  stores: [
-    {
-      id: 'kv',
-      provider: 'vault',
-      account: 'lab',
-      path: 'secret/bench',
-      fields: { accessKeyId: 'id', secretAccessKey: 'secret' },
-      principal: `arn:aws:iam::${account}:user/benchuser`,
-    },
-  ],
-  consumers: [
-    {
-      id: 'job',
-      name: 'Job',
-      owner: 'olu',
-      contact: 'olu@example.test',
-      store: 'kv',
-      overlap: true,
-      rereads: '2s',
-      criticality: 'production',
-      networks: [],
-      seenAs: { userAgent: 'job' },
-    },
-  ],
+  stores: pool.map((user) => ({
+    id: `kv-${user}`,
+    provider: 'vault',
+    account: 'lab',
+    path: `secret/${user}`,
+    fields: { accessKeyId: 'id', secretAccessKey: 'secret' },
+    principal: `arn:aws:iam::${account}:user/${user}`,
+  })),
+  consumers: pool.map((user) => ({
+    id: `job-${user}`,
+    name: 'Job',
+    owner: 'olu',
+    contact: 'olu@example.test',
+    store: `kv-${user}`,
+    overlap: true,
+    rereads: '2s',
+    criticality: 'production',
+    networks: [],
+    seenAs: { userAgent: `job-${user}` },
+  })),
   repositories: [{ match: 'https://github.com/acme/', visibility: 'public', owner: 'olu' }],
   owners: [],
   protected: [],
@@ -147,8 +145,7 @@ const after = await real.look({
 await real.close();
 await simulator.close();
 
-/** Each incident has a principal of its own: what fifty on one would cost is the hold's queue and not the engine. */
-const userOf = (id: string): string => `bench${id.slice(-6).toLowerCase()}`;
+const userOf = (id: string): string => pool[(id.charCodeAt(19) + id.charCodeAt(18)) % pool.length] ?? 'bench0';
 
 function recorded(provider: string): ProviderConnection {
   const manifest = manifests[provider];
