@@ -1,5 +1,4 @@
 import { activityInfo } from '@temporalio/activity';
-import { openRecord } from '../audit/records.ts';
 import type { InventoryFinding, Snapshot } from '../domain/assessment.ts';
 import type { Hash } from '../domain/canonical.ts';
 import { codeOf, type ErrorCode, fault, isFault } from '../domain/errors.ts';
@@ -142,9 +141,7 @@ class Course {
     const planRecord = await readOr(deps, warrant.plan, 'plan', 'warrant.unsigned');
     const plan = planRecord.body;
     const snapshot = await readOr(deps, warrant.snapshot, 'snapshot', 'warrant.not-captured');
-    const authorities = await Promise.all(
-      decisions.map(async (hash) => openRecord(await deps.records.envelope(hash), { trust: deps.trust(), engine: deps.engine, hash })),
-    );
+    const authorities = await Promise.all(decisions.map((hash) => deps.records.readAny(hash)));
     // Who may not roll back stands in the verdict, since a plan without gates bars nobody.
     const barred = revert ? (await deps.records.read(plan.verdict, 'verdict')).body.barred : undefined;
     const checked = checkWarrant({

@@ -27,9 +27,14 @@ export interface Records {
   write<T extends RecordType>(type: T, record: NewRecord<T>): Promise<Hash>;
   /** Reads a record and verifies it as {@link openRecord} does. Throws `record.missing`, `record.unreadable` or `record.forged`. */
   read<T extends RecordType>(hash: Hash, type: T): Promise<RecordAs<T>>;
+  /** As `read`, for a record of any type. */
+  readAny(hash: Hash): Promise<AnyRecord>;
   /** The envelope as it lies in the store, verified in nothing but its hash. */
   envelope(hash: Hash): Promise<Envelope>;
 }
+
+/** Bytes of envelopes whose records are kept opened: a step's plan and snapshot are asked for by every other step of the plan. */
+const keptBytes = 32 * 1024 * 1024;
 
 /** Makes the records of one engine; `trust` is asked anew for every read, so that a changed file counts at once. */
 export function createRecords(deps: {
@@ -41,15 +46,45 @@ export function createRecords(deps: {
 }): Records {
   const clock = deps.clock ?? (() => new Date());
   const envelope = async (hash: Hash): Promise<Envelope> => parseEnvelope(await deps.store.get(hash), hash);
+  // A record is named by its hash, so what has been verified once under a trust file stays so; under another file everything is verified anew.
+  const kept = new Map<Hash, { readonly record: AnyRecord; readonly size: number }>();
+  let keptUnder: Trust | undefined;
+  let size = 0;
+  const readAny = async (hash: Hash): Promise<AnyRecord> => {
+    const trust = deps.trust();
+    if (trust !== keptUnder) {
+      kept.clear();
+      size = 0;
+      keptUnder = trust;
+    }
+    const there = kept.get(hash);
+    if (there) return there.record;
+    const bytes = await deps.store.get(hash);
+    const record = openRecord(parseEnvelope(bytes, hash), { trust, engine: deps.engine, hash }) as AnyRecord;
+    if (trust === keptUnder && !kept.has(hash)) {
+      kept.set(hash, { record, size: bytes.length });
+      size += bytes.length;
+      for (const [oldest, { size: freed }] of kept) {
+        if (size <= keptBytes) break;
+        kept.delete(oldest);
+        size -= freed;
+      }
+    }
+    return record;
+  };
   return {
     async write(type, { incident, run, round, standsOn, body }) {
       const at = clock().toISOString();
       const record = { v: 1, type, engine: deps.engine, incident, run, round, at, by: deps.signer.keyid, standsOn, body };
       return deps.store.put(Buffer.from(canonicalJson(deps.signer.sign(PayloadType.RECORD, record))));
     },
-    async read(hash, type) {
-      return openRecord(await envelope(hash), { trust: deps.trust(), engine: deps.engine, type, hash });
+    async read<T extends RecordType>(hash: Hash, type: T) {
+      const record = await readAny(hash);
+      if (record.type !== type)
+        throw fault('record.unreadable', { hash, why: 'another type of record', expected: type, found: record.type });
+      return record as RecordAs<T>;
     },
+    readAny,
     envelope,
   };
 }

@@ -46,7 +46,10 @@ export function strictBase64(text: unknown): Uint8Array<ArrayBuffer> | undefined
   try {
     const binary = atob(text);
     if (btoa(binary) !== text) return undefined;
-    return Uint8Array.from(binary, (character) => character.charCodeAt(0));
+    // A loop, since a callback for each byte of a large record is a tenth of what an incident costs.
+    const bytes = new Uint8Array(binary.length);
+    for (let at = 0; at < bytes.length; at++) bytes[at] = binary.charCodeAt(at);
+    return bytes;
   } catch {
     return undefined;
   }
