@@ -50,7 +50,7 @@ export interface ApplyResult {
   readonly residual?: Residual;
 }
 
-/** The argument of a `revert`: the warrant of the step, and the signed rollback (or the signed failure on which the plan unwinds). */
+/** The argument of a `revert`: the warrant of the step, and as `because` the record of the signed rollback or dismissal. Nothing else authorises one, a failed step neither. */
 export interface RevertInput {
   readonly warrant: Warrant;
   readonly because: Hash;

@@ -15,7 +15,7 @@ export interface WarrantQuestion {
   readonly revert?: RevertInput;
   readonly plan: RecordAs<'plan'>;
   readonly snapshot: RecordAs<'snapshot'>;
-  /** The records the warrant names as its right to act: decisions, a gate's default, or for a revert the failure on which the plan unwinds. */
+  /** The records the warrant names as its right to act: decisions, a gate's default, or for a revert the signed rollback or dismissal. */
   readonly authorities: readonly AnyRecord[];
   /** The worker's own account and mode, out of its own configuration. */
   readonly provider: string;
@@ -35,8 +35,6 @@ export interface WarrantQuestion {
   readonly verify: Verify;
   /** Who may not decide on the incident as a whole: the verdict's reporters and owner. */
   readonly barred?: readonly string[];
-  /** Who spent the step, if somebody has, and who wants to now. */
-  readonly spent?: { readonly by: string; readonly asker: string };
 }
 
 /** The step that may be taken, or why not. */
@@ -59,7 +57,7 @@ const skewMs = 2000;
  * Judges whether a step may be taken. Pure; nothing in it is believed for having come by message. The checks come in this order and the first that fails is the
  * refusal: signed by a judge whose key is valid now too (`warrant.unsigned`); engine, incident, run, round and asking workflow (`other-run`); step, account
  * and target (`no-such-step`); `expired`, which a revert is spared, since what was done under a plan must be undoable after it; `mode`;
- * `own-credential`; `not-captured`; `gate-unsatisfied`; `spent`.
+ * `own-credential`; `not-captured`; `gate-unsatisfied`. That a step is spent once is for the caller to see to, with a mark in the store that only one can make.
  */
 export function checkWarrant(question: WarrantQuestion): WarrantAnswer {
   const plan = question.plan.body;
@@ -68,8 +66,7 @@ export function checkWarrant(question: WarrantQuestion): WarrantAnswer {
     faultOfPlan(question) ??
     faultOfRun(question, step) ??
     faultOfStep(question, step) ??
-    (step && (faultOfCapture(question, step) ?? (question.revert ? faultOfRevert(question) : faultOfGate(question, step)))) ??
-    faultOfSpending(question);
+    (step && (faultOfCapture(question, step) ?? (question.revert ? faultOfRevert(question) : faultOfGate(question, step))));
   if (refusal) return { ok: false, ...refusal };
   // faultOfStep has refused a step that is not there.
   if (!step) return { ok: false, code: 'warrant.no-such-step', words: 'the plan holds no such step' };
@@ -180,26 +177,19 @@ function isDefault(question: WarrantQuestion, record: AnyRecord, gate: PlanGate,
   return gate.rule.onSilence === 'proceed' || (gate.rule.onSilence === 'harmless' && step.impact === 'none');
 }
 
+/**
+ * A revert takes a person's signature: a rollback, or a dismissal, by the same people at the same gate. That a step failed is no right to take others back: whoever
+ * can make a provider refuse a call could then have a leaked key turned on again.
+ */
 function faultOfRevert(question: WarrantQuestion): Refusal {
   const reasons = question.authorities.map((record) => {
-    if (record.type !== 'step') {
-      // Who dismisses an incident takes back what it did: the same people, the same gate, the same signature.
-      const rollback = decisionIn(question, record, incidentGate, DecisionVerdict.ROLLBACK);
-      return typeof rollback === 'string' ? decisionIn(question, record, incidentGate, DecisionVerdict.DISMISS) : rollback;
-    }
-    const { body } = record;
-    const failed = body.plan === question.warrant.plan && body.direction === 'apply' && body.failure !== undefined;
-    const named = question.plan.body.steps.find((each) => each.id === body.step && each.action === body.action);
-    const worker = keyAt(question.trust, record.by, KeyRole.WORKER, record.at);
-    if (!failed || !isOfRound(question, record)) return 'the step record is no failure of this plan';
-    if (named === undefined || worker?.provider !== named.provider || worker.account !== named.account)
-      return 'the failure is not by the worker of its step';
-    return true;
+    const rollback = decisionIn(question, record, incidentGate, DecisionVerdict.ROLLBACK);
+    return typeof rollback === 'string' ? decisionIn(question, record, incidentGate, DecisionVerdict.DISMISS) : rollback;
   });
   if (reasons.some((reason) => typeof reason !== 'string')) return undefined;
   return {
     code: 'warrant.gate-unsatisfied',
-    words: `a revert needs a signed rollback, a signed dismissal or a signed failure: ${reasons.at(-1) ?? 'none is there'}`,
+    words: `a revert needs a signed rollback or a signed dismissal: ${reasons.at(-1) ?? 'none is there'}`,
   };
 }
 
@@ -248,9 +238,4 @@ function isJudges({ trust, plan }: WarrantQuestion, record: AnyRecord): boolean 
 
 function isOfRound({ plan, trust }: WarrantQuestion, record: AnyRecord): boolean {
   return record.engine === trust.engine && record.incident === plan.incident && record.run === plan.run && record.round === plan.round;
-}
-
-function faultOfSpending({ spent }: WarrantQuestion): Refusal {
-  if (spent === undefined || spent.by === spent.asker) return undefined;
-  return { code: 'warrant.spent', words: `${spent.by} has spent the step` };
 }
