@@ -1,5 +1,9 @@
+import { type Hash, keepable } from '../domain/canonical.ts';
 import type { DecisionRecord, DecisionRuling, GateRecord } from '../domain/decision.ts';
+import { fault } from '../domain/errors.ts';
 import type { GateEventInput, GateEventResult, RuleInput } from '../domain/messages.ts';
+import { planHash } from '../domain/plan.ts';
+import type { GateRule } from '../domain/policy.ts';
 import { ruleOnDecision } from '../domain/ruling.ts';
 import type { JudgeDeps } from './deps.ts';
 import { guarded } from './failure.ts';
@@ -8,10 +12,12 @@ import { guarded } from './failure.ts';
 export function createRule(deps: JudgeDeps) {
   return async function rule(input: RuleInput): Promise<DecisionRuling> {
     return await guarded(async () => {
+      // What has no canonical form cannot be kept: its place in the record says so, and the ruling on it is that it is none.
+      const signed = keepable(input.signed);
       const plan = input.plan ? (await deps.records.read(input.plan, 'plan')).body : undefined;
       const verdict = plan ? (await deps.records.read(plan.verdict, 'verdict')).body : undefined;
       const { record: _none, ...ruling } = ruleOnDecision({
-        input,
+        input: { ...input, signed },
         ...(plan ? { plan } : {}),
         ...(verdict ? { barred: verdict.barred } : {}),
         now: deps.clock().toISOString(),
@@ -21,7 +27,7 @@ export function createRule(deps: JudgeDeps) {
         verify: deps.verify,
       });
       const standing = input.standing.find((each) => each.gate === ruling.gate) ?? null;
-      const body: DecisionRecord = { signed: input.signed, receivedAt: input.receivedAt, standing, ruling };
+      const body: DecisionRecord = { signed, receivedAt: input.receivedAt, standing, ruling };
       const record = await deps.records.write('decision', {
         incident: input.incident,
         run: input.run,
@@ -29,9 +35,29 @@ export function createRule(deps: JudgeDeps) {
         standsOn: input.standsOn,
         body,
       });
+      if (ruling.accepted && ruling.verdict === 'reject' && input.planHash) await markGate(deps, input.planHash, ruling.gate, 'rejected');
       return { ...ruling, record };
     });
   };
+}
+
+/** Marks what happened to a gate once, in the store, by the judge's own clock: a message may say anything of it later. Answers when it was marked first. */
+async function markGate(deps: JudgeDeps, planHash: Hash, gate: string, what: 'opened' | 'rejected'): Promise<string> {
+  const now = deps.clock().toISOString();
+  const mark = await deps.store.createIfAbsent(`gates/${planHash}/${gate}/${what}`, new TextEncoder().encode(now));
+  return mark.created ? now : new TextDecoder().decode(mark.existing);
+}
+
+/** How much earlier than the judge the run may have begun to count a gate's time, in milliseconds. */
+const skewMs = 5000;
+
+/** Silence is believed only of a gate that this judge saw opened, for as long as its rule says, and that nobody rejected. */
+async function expectSilence(deps: JudgeDeps, input: GateEventInput, rule: GateRule): Promise<void> {
+  const name = `gates/${input.planHash}/${input.gate}`;
+  const [opened, rejected] = await Promise.all([deps.store.read(`${name}/opened`), deps.store.read(`${name}/rejected`)]);
+  const openFor = opened ? deps.clock().getTime() - Date.parse(new TextDecoder().decode(opened)) : -1;
+  if (rejected || openFor < 0 || openFor + skewMs < rule.deadlineMs)
+    throw fault('decision.no-such-gate', { gate: input.gate, attempted: 'default' });
 }
 
 /**
@@ -43,10 +69,13 @@ export function createRecordGate(deps: JudgeDeps) {
     return await guarded(async () => {
       const plan = (await deps.records.read(input.plan, 'plan')).body;
       const gate = plan.gates.find((each) => each.id === input.gate);
-      const roles = input.event === 'escalated' || input.event === 'defaulted' ? (gate?.rule.escalateTo ?? []) : (gate?.rule.roles ?? []);
+      if (!gate || planHash(plan) !== input.planHash) throw fault('decision.no-such-gate', { gate: input.gate });
+      if (input.event === 'opened') await markGate(deps, input.planHash, input.gate, 'opened');
+      if (input.event === 'defaulted') await expectSilence(deps, input, gate.rule);
+      const roles = input.event === 'escalated' || input.event === 'defaulted' ? gate.rule.escalateTo : gate.rule.roles;
       const told = deps
         .people()
-        .people.filter((person) => person.roles.some((role) => roles.includes(role)) && !gate?.barred.includes(person.id))
+        .people.filter((person) => person.roles.some((role) => roles.includes(role)) && !gate.barred.includes(person.id))
         .map((person) => person.id);
       const body: GateRecord = {
         gate: input.gate,
@@ -54,7 +83,7 @@ export function createRecordGate(deps: JudgeDeps) {
         event: input.event,
         at: deps.clock().toISOString(),
         deadlineAt: input.deadlineAt,
-        onSilence: gate?.rule.onSilence ?? 'hold',
+        onSilence: gate.rule.onSilence,
         told,
         acknowledgedBy: 'record',
       };

@@ -137,7 +137,10 @@ class Course {
     const deps = this.#deps;
     const warrant = this.#warrant;
     const execution = activityInfo().workflowExecution;
-    const spender = `${execution?.workflowId ?? ''}|${execution?.runId ?? ''}|${activityInfo().activityId}`;
+    // A change is spent by one activity of one run. An undo may be tried again by the same incident or hold, since it does nothing twice.
+    const spender = revert
+      ? `${execution?.workflowId ?? ''}`
+      : `${execution?.workflowId ?? ''}|${execution?.runId ?? ''}|${activityInfo().activityId}`;
     const planRecord = await readOr(deps, warrant.plan, 'plan', 'warrant.unsigned');
     const plan = planRecord.body;
     const snapshot = await readOr(deps, warrant.snapshot, 'snapshot', 'warrant.not-captured');

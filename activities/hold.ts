@@ -15,7 +15,8 @@ export function createReachHold(deps: JudgeDeps) {
   return async function reachHold(input: HoldInput): Promise<HoldAnswer> {
     const warrant = input.apply?.warrant ?? input.revert?.warrant;
     if (!warrant) throw fault('usage.invalid', { problem: 'a hold needs a warrant' });
-    const key = `${warrant.run}/${warrant.step}/${input.direction}`;
+    // A retry of this activity asks for the same answer; a later try of the run, by another activity, asks anew.
+    const key = `${warrant.run}/${warrant.step}/${input.direction}/${activityInfo().activityId}`;
     const workflowId = holdId(input.provider, input.account, input.principal);
     return await withPulse(async () => {
       const operation = new WithStartWorkflowOperation<(memory?: never) => Promise<unknown>>(WorkflowName.PRINCIPAL_HOLD, {

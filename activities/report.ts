@@ -1,5 +1,5 @@
 import { readAwsKeyId } from '../domain/aws-key-id.ts';
-import { canonicalJson, type Hash } from '../domain/canonical.ts';
+import { canonicalJson, type Hash, hasCanonicalForm } from '../domain/canonical.ts';
 import { type CredentialRef, incidentId } from '../domain/credential.ts';
 import { openEnvelope } from '../domain/envelope.ts';
 import { fault } from '../domain/errors.ts';
@@ -29,6 +29,10 @@ export function createReceive(deps: JudgeDeps) {
       if (input.undecodable > 0) await refuse(`${input.undecodable} messages could not be read`);
       const fresh: ReportRecord[] = [];
       for (const sighting of input.sightings) {
+        if (!hasCanonicalForm(sighting)) {
+          await refuse('a report that has no canonical form');
+          continue;
+        }
         const parsed = sightingSchema.safeParse(sighting);
         if (!parsed.success) await refuse(`a report that is none: ${parsed.error.issues[0]?.path.join('.') ?? 'its form'}`);
         // Whoever sends to this incident a report of another credential would otherwise have that one turned off under this one's name.
@@ -44,7 +48,8 @@ export function createReceive(deps: JudgeDeps) {
       const inventory = await deps.records.write('inventory', { ...place, standsOn: [...input.earlier, ...reports], body: found });
 
       const route = routeOf(deps, credential);
-      const sealed = bodies.find((body) => body.report.sealed)?.report.sealed;
+      // Each of them is tried until one is the real one: a first reporter's bogus secret must not stand before the true one.
+      const sealed = bodies.flatMap((body) => (body.report.sealed ? [body.report.sealed] : []));
       const exposedSince = bodies
         .flatMap((body) => (body.report.origin.committedAt ? [body.report.origin.committedAt] : []))
         .filter((at) => !Number.isNaN(Date.parse(at)))
@@ -52,7 +57,7 @@ export function createReceive(deps: JudgeDeps) {
       const previousRun = input.opening ? await previousRunOf(deps, input.incident, input.run) : undefined;
       const weight =
         (found.exposure === 'public' ? 4 : found.exposure === 'unknown' ? 1 : 0) +
-        (sealed ? 2 : 0) +
+        (sealed.length > 0 ? 2 : 0) +
         (bodies.some((body) => body.proof !== 'claim') ? 2 : 0);
       return {
         reports,
@@ -60,9 +65,9 @@ export function createReceive(deps: JudgeDeps) {
         inventory,
         credential,
         ...route,
-        ...(sealed ? { sealed } : {}),
+        sealed,
         // Only what policy may act on at once is worth the short look; everything else is looked at whole before anybody is asked.
-        depth: sealed && found.exposure === 'public' ? 'minimal' : 'full',
+        depth: sealed.length > 0 && found.exposure === 'public' ? 'minimal' : 'full',
         ...(exposedSince ? { exposedSince } : {}),
         ...(previousRun ? { previousRun } : {}),
         recheckMs: deps.configuration.recheckMs,

@@ -1,5 +1,5 @@
 import { readDecision } from '../domain/authority.ts';
-import { canonicalJson, type Hash, isHash, sha256Of } from '../domain/canonical.ts';
+import { canonicalJson, type Hash, isHash, keepable, sha256Of } from '../domain/canonical.ts';
 import type { DecisionRuling } from '../domain/decision.ts';
 import { isEnvelope, keyIdOf, openEnvelope } from '../domain/envelope.ts';
 import type { ErrorCode } from '../domain/errors.ts';
@@ -467,9 +467,9 @@ function checkTimes(bundle: Opened): string[] {
 }
 
 function checkMessages(bundle: Opened): string[] {
-  const spoken = new Set(bundle.facts.messages.map((message) => canonicalJson(message.args[0] ?? null)));
+  const spoken = new Set(bundle.facts.messages.map((message) => canonicalJson(keepable(message.args[0] ?? null))));
   const reports = new Set(
-    bundle.facts.messages.map((message) => canonicalJson((message.args[0] as { report?: unknown } | null)?.report ?? null)),
+    bundle.facts.messages.map((message) => canonicalJson(keepable((message.args[0] as { report?: unknown } | null)?.report ?? null))),
   );
   return [
     ...bundle
@@ -596,7 +596,7 @@ function differences(bundle: Opened, activity: ActivityEntry): string[] {
       const record = bundle.record(hash, 'decision');
       placed(record, asked);
       equal('the ruling', ruling, record.body.ruling);
-      equal('the decision', asked.signed, record.body.signed);
+      equal('the decision', keepable(asked.signed), record.body.signed);
       equal('the time of receipt', asked.receivedAt, record.body.receivedAt);
       break;
     }
@@ -686,7 +686,7 @@ function checkDecisions(bundle: Opened): string[] {
     const barred = plan ? bundle.record(plan.verdict, 'verdict').body.barred : undefined;
     const again = (now: string): DecisionRuling =>
       ruleOnDecision({
-        input,
+        input: { ...input, signed: keepable(input.signed) },
         ...(plan && { plan }),
         ...(barred && { barred }),
         engine: bundle.trust.engine,

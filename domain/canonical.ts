@@ -15,6 +15,20 @@ export function canonicalJson(value: unknown): string {
   return text;
 }
 
+/** Whether a value has a canonical form: what came by message may hold half a surrogate pair, or be nested beyond any depth, and must then be refused and not written. */
+export function hasCanonicalForm(value: unknown): boolean {
+  try {
+    return canonicalize(value) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+/** A value as a record can keep it: itself, or a word in its place where it has no canonical form. */
+export function keepable(value: unknown): unknown {
+  return hasCanonicalForm(value) ? value : { unkept: 'it has no canonical form' };
+}
+
 /** SHA-256 of bytes, or of a string's UTF-8 bytes. */
 export function sha256Of(bytes: Uint8Array | string): Hash {
   return `sha256:${bytesToHex(sha256(typeof bytes === 'string' ? utf8ToBytes(bytes) : bytes))}`;

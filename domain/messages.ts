@@ -131,7 +131,8 @@ export interface ReceiveResult {
   readonly account: string;
   /** False where no provider worker is configured for it: the `manual` provider takes it. */
   readonly handled: boolean;
-  readonly sealed?: SealedRef;
+  /** Every sealed secret that came with a report so far. */
+  readonly sealed: readonly SealedRef[];
   /** Whether the first look may be the minimal one: a secret is at hand and policy might act at once. */
   readonly depth: 'minimal' | 'full';
   readonly exposedSince?: string;
@@ -273,7 +274,8 @@ export interface AssessInput {
   readonly run: string;
   readonly round: number;
   readonly credential: CredentialRef;
-  readonly sealed?: SealedRef;
+  /** Sealed secrets not tried yet. Each is tried once, until one is shown to be the real one. */
+  readonly sealed: readonly SealedRef[];
   readonly depth: 'minimal' | 'full';
   readonly inventory: Hash;
   readonly reports: readonly Hash[];

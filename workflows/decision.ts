@@ -1,5 +1,5 @@
 import { condition } from '@temporalio/workflow';
-import { isHash } from '../domain/canonical.ts';
+import { type Hash, isHash } from '../domain/canonical.ts';
 import type { DecisionRuling } from '../domain/decision.ts';
 import type { GateEventInput, JudgeResult } from '../domain/messages.ts';
 import { GateState, moveGate } from '../domain/states.ts';
@@ -14,10 +14,12 @@ export async function takeDecisions(incident: Incident): Promise<void> {
     const entry = incident.inbox[0];
     if (!entry) return;
     try {
+      const plan = incident.judged?.planHash;
       const ruling = await rule(incident, entry);
       incident.inbox.shift();
-      heed(incident, ruling);
+      // Whoever waits gets the ruling whatever comes of heeding it.
       entry.ruling = ruling;
+      heed(incident, ruling, plan);
     } catch (error) {
       incident.note('engine', `a decision could not be ruled on yet: ${failureOf(error).words}`);
       await condition(() => false, '5s');
@@ -52,7 +54,7 @@ async function rule(incident: Incident, entry: InboxEntry): Promise<DecisionRuli
 }
 
 /** Does what an accepted decision says. */
-function heed(incident: Incident, ruling: DecisionRuling): void {
+function heed(incident: Incident, ruling: DecisionRuling, plan: Hash | undefined): void {
   const record = ruling.record;
   if (!ruling.accepted || !record) {
     incident.refused.push(ruling);
@@ -63,6 +65,12 @@ function heed(incident: Incident, ruling: DecisionRuling): void {
   incident.stirred = true;
   incident.note(ruling.by, `${ruling.verdict} of ${ruling.gate}: ${ruling.why}`, record);
   const gate = incident.gates.get(ruling.gate);
+  const whole = ruling.verdict === 'rollback' || ruling.verdict === 'dismiss';
+  if (!whole && (gate?.state !== GateState.OPEN || incident.judged?.planHash !== plan)) {
+    // The deadline passed or the plan changed while it was ruled on: it is on record, and what it was about is no longer asked.
+    incident.note('engine', `${ruling.verdict} of ${ruling.gate} came as the question was closing and no longer counts`, record);
+    return;
+  }
   switch (ruling.verdict) {
     case 'rollback':
       incident.rollback = { record, by: ruling.by };
@@ -112,6 +120,16 @@ async function watchGate(incident: Incident, judged: JudgeResult, id: string, ov
   incident.show();
 
   const record = async (event: GateEventInput['event']): Promise<boolean> => {
+    for (;;) {
+      try {
+        return await write(event);
+      } catch (error) {
+        incident.note('engine', `${event} of "${gate.question}" could not be recorded yet: ${failureOf(error).words}`);
+        if (await condition(closed, '10s')) return false;
+      }
+    }
+  };
+  const write = async (event: GateEventInput['event']): Promise<boolean> => {
     const result = await judge.recordGate({
       incident: incident.id,
       run: incident.run,
@@ -123,6 +141,7 @@ async function watchGate(incident: Incident, judged: JudgeResult, id: string, ov
       openedAt,
       deadlineAt: gate.deadlineAt ?? openedAt,
     });
+    if (!isHash(result?.record)) throw new TypeError('a gate event without a record');
     incident.enter('gate', result.record);
     if (event === 'defaulted') incident.gateRecords.set(id, [...(incident.gateRecords.get(id) ?? []), result.record]);
     if (event === 'reminded' || event === 'escalated')

@@ -67,6 +67,8 @@ export class Incident {
 
   /** Sightings not yet received; and how many messages could not be read at all. */
   readonly sightings: Sighting[] = [];
+  /** Hashes of the sealed secrets that have been tried; none is tried twice. */
+  readonly tried = new Set<string>();
   /** Ids of the reports that have come. */
   readonly seen = new Set<string>();
   undecodable = 0;
@@ -154,7 +156,10 @@ export class Incident {
   /** Whether anything has been applied that a rollback could take back. */
   get undoable(): boolean {
     return this.all.some(
-      (course) => course.status.state === 'done' && course.step.reversibility === 'reversible' && course.status.outcome !== undefined,
+      (course) =>
+        (course.status.state === 'done' || course.status.state === 'failed') &&
+        course.step.reversibility === 'reversible' &&
+        course.status.outcome !== undefined,
     );
   }
 

@@ -8,6 +8,7 @@ import {
   startChild,
   workflowInfo,
 } from '@temporalio/workflow';
+import type { Hash } from '../domain/canonical.ts';
 import type { DecisionRuling, SignedDecision } from '../domain/decision.ts';
 import { judgeQueue } from '../domain/manifest.ts';
 import type { IncidentResult, IncidentStatus } from '../domain/messages.ts';
@@ -134,7 +135,6 @@ async function takeSightings(incident: Incident): Promise<void> {
       incident.received = previous
         ? {
             ...received,
-            ...(received.sealed ? {} : previous.sealed ? { sealed: previous.sealed } : {}),
             ...(previous.previousRun ? { previousRun: previous.previousRun } : {}),
           }
         : received;
@@ -179,6 +179,8 @@ async function respond(incident: Incident): Promise<void> {
     if (calledOff && (await end(incident, incident.rollback ? 'rolled-back' : 'dismissed'))) return;
     if (!calledOff && idle.end) {
       if (await end(incident, idle.end)) return;
+      // Something came in meanwhile: it is received or ruled on first.
+      await condition(() => incident.sightings.length === 0 && incident.undecodable === 0 && incident.inbox.length === 0, '30s');
     } else if ((calledOff || idle.why !== 'sweep') && incident.courses.length === 0) {
       // Nothing was done in this round: wait, longer each time, until something is due or somebody speaks. A cut-off may stand for days, and a round has its price.
       const base = incident.received?.recheckMs ?? 60_000;
@@ -202,13 +204,14 @@ async function round(incident: Incident): Promise<{ why: 'watch' | 'sweep'; end?
   if (incident.state !== 'watching') incident.move('assessing');
   // Where nothing had to be contained, the life of the credential is swept all the same: up to the moment of the report.
   const containedAt = incident.lastContainment ?? (incident.round > 1 ? incident.startedAt : undefined);
+  const sealed = received.sealed.filter((each) => !incident.tried.has(each.hash));
   const ours = incident.all.flatMap((course) => (course.made ? [course.made] : []));
   const common = { incident: incident.id, run: incident.run, round: incident.round };
   const looked = expectHashes(
     await provider(received.provider, received.account).assess({
       ...common,
       credential: received.credential,
-      ...(received.sealed ? { sealed: received.sealed } : {}),
+      sealed,
       depth: incident.round === 1 ? received.depth : 'full',
       inventory: received.inventory,
       reports: incident.reports,
@@ -220,6 +223,7 @@ async function round(incident: Incident): Promise<{ why: 'watch' | 'sweep'; end?
     'finding',
     'snapshot',
   );
+  for (const each of sealed.slice(0, 5)) incident.tried.add(each.hash);
   incident.enter('finding', looked.finding);
   incident.enter('snapshot', looked.snapshot);
 
@@ -293,8 +297,10 @@ function dated(incident: Incident): boolean {
 async function end(incident: Incident, as: 'closed' | 'dismissed' | 'rolled-back'): Promise<boolean> {
   if (as !== 'closed') {
     const because = incident.rollback ?? incident.dismissal;
-    if (because && !incident.unwound) {
-      if (incident.undoable) {
+    const stuck = () => incident.all.some((course) => course.status.state === 'stuck');
+    // What could not be taken back is tried again each time, on the clock of a watch.
+    if (because && (!incident.unwound || stuck())) {
+      if (incident.undoable || stuck()) {
         incident.move('executing');
         await unwind(incident, because);
       }
@@ -305,7 +311,7 @@ async function end(incident: Incident, as: 'closed' | 'dismissed' | 'rolled-back
       incident.show();
       return false;
     }
-    if (incident.all.some((course) => course.status.state === 'stuck')) {
+    if (stuck()) {
       incident.move('stuck');
       incident.show();
       return false;
@@ -314,30 +320,50 @@ async function end(incident: Incident, as: 'closed' | 'dismissed' | 'rolled-back
   if (incident.sightings.length > 0 || incident.undecodable > 0 || (as === 'closed' && incident.inbox.length > 0)) return false;
   if (as === 'closed') incident.move('watching');
   incident.move(as);
-  const reviewed = await judge.review({
-    incident: incident.id,
-    run: incident.run,
-    round: incident.round,
-    state: incident.state,
-    contained: incident.contained,
-    rotated: incident.rotated,
-    done: incident.done,
-    residuals: incident.residuals,
-    chain: incident.chain,
-    startedAt: incident.startedAt,
-    ...(incident.judged ? { assessment: incident.judged.assessment } : {}),
-    ...(incident.firstChangeAt ? { firstChangeAt: incident.firstChangeAt } : {}),
-    ...(incident.containedAt ? { containedAt: incident.containedAt } : {}),
-    ...(incident.rotatedAt ? { rotatedAt: incident.rotatedAt } : {}),
-  });
+  const reviewed = await reviewAtEnd(incident);
   incident.enter('review', reviewed.record);
   incident.note('engine', `ended: ${as}`, reviewed.record);
   incident.show();
-  await startChild(WorkflowName.ARCHIVE, {
-    workflowId: `archive/${workflowInfo().runId}`,
-    taskQueue: judgeQueue,
-    args: [{ incident: incident.id, run: incident.run, untilEnded: true }],
-    parentClosePolicy: ParentClosePolicy.ABANDON,
-  });
+  try {
+    await startChild(WorkflowName.ARCHIVE, {
+      workflowId: `archive/${workflowInfo().runId}`,
+      taskQueue: judgeQueue,
+      args: [{ incident: incident.id, run: incident.run, untilEnded: true }],
+      parentClosePolicy: ParentClosePolicy.ABANDON,
+    });
+  } catch (error) {
+    // Somebody has taken the name: the bundle is then asked for by hand, and the incident ends all the same.
+    incident.note('engine', `the archive could not be started: ${failureOf(error).words}`);
+  }
   return true;
+}
+
+/** The last record; asked for until the judge writes it. */
+async function reviewAtEnd(incident: Incident): Promise<{ readonly record: Hash }> {
+  for (;;) {
+    try {
+      return expectHashes(
+        await judge.review({
+          incident: incident.id,
+          run: incident.run,
+          round: incident.round,
+          state: incident.state,
+          contained: incident.contained,
+          rotated: incident.rotated,
+          done: incident.done,
+          residuals: incident.residuals,
+          chain: incident.chain,
+          startedAt: incident.startedAt,
+          ...(incident.judged ? { assessment: incident.judged.assessment } : {}),
+          ...(incident.firstChangeAt ? { firstChangeAt: incident.firstChangeAt } : {}),
+          ...(incident.containedAt ? { containedAt: incident.containedAt } : {}),
+          ...(incident.rotatedAt ? { rotatedAt: incident.rotatedAt } : {}),
+        }),
+        'record',
+      );
+    } catch (error) {
+      incident.note('engine', `the review could not be written yet: ${failureOf(error).words}`);
+      await condition(() => false, '30s');
+    }
+  }
 }

@@ -107,10 +107,9 @@ async function serve(waiting: Waiting, holders: Map<string, Set<string>>): Promi
         set.delete(warrant.incident);
         return;
       }
-      const set = holders.get(action) ?? new Set();
-      set.add(warrant.incident);
-      holders.set(action, set);
       waiting.answer = await worker.apply(request.apply);
+      // Counted only once the worker has found the warrant good: whoever was refused holds nothing, and keeps nobody else's lift from being one.
+      holders.set(action, (holders.get(action) ?? new Set()).add(warrant.incident));
       return;
     }
     if (request.direction === 'revert' && request.revert) {

@@ -1,5 +1,5 @@
 import { CancellationScope } from '@temporalio/workflow';
-import { type Hash, isHash } from '../domain/canonical.ts';
+import { canonicalJson, type Hash, isHash } from '../domain/canonical.ts';
 import type { Residual } from '../domain/credential.ts';
 import type { RevertInput, RevertResult } from '../domain/execution.ts';
 import { madeSoFar, warrantOf } from './execution.ts';
@@ -14,13 +14,15 @@ import { expectHashes } from './shapes.ts';
  */
 export async function unwind(incident: Incident, because: { readonly record: Hash; readonly by: string }): Promise<void> {
   await CancellationScope.nonCancellable(async () => {
-    const courses = incident.all.filter((course) => course.status.state === 'done' || course.status.state === 'failed');
+    const courses = incident.all.filter(({ status: { state } }) => state === 'done' || state === 'failed' || state === 'stuck');
     for (const course of reverseOrder(courses)) {
       if (course.step.reversibility === 'irreversible') {
-        incident.note('engine', `${course.step.title}: cannot be taken back`);
+        if (course.status.state === 'done') incident.note('engine', `${course.step.title}: cannot be taken back`);
         continue;
       }
-      await revert(incident, course, because);
+      const kept = keptBy(course, courses);
+      if (kept) incident.note('engine', `${course.step.title}: left as it is, since ${kept}`);
+      else await revert(incident, course, because);
     }
   });
   const left = distinct(incident.all.flatMap((course) => (course.residual ? [course.residual] : [])));
@@ -31,6 +33,32 @@ export async function unwind(incident: Incident, because: { readonly record: Has
     left.length > 0
       ? `${words}; what must stand on: ${left.map((each) => `${each.what} until ${each.until ?? 'a person says otherwise'}`).join('; ')}`
       : words,
+  );
+}
+
+/**
+ * Why a step must be left as it is; undefined where it may be taken back. Once a key is deleted, taking back what replaced it would leave nobody with one that works; and what
+ * a step needed stays for as long as that step could not be taken back itself.
+ */
+export function keptBy(course: StepCourse, courses: readonly StepCourse[]): string | undefined {
+  const gone = courses.filter((each) => each.step.reversibility === 'irreversible' && each.status.state === 'done');
+  const replacing = course.step.phase === 'mint' || course.step.phase === 'distribute' || course.step.phase === 'verify';
+  const [first] = gone;
+  if (first && replacing) return `"${first.step.title}" cannot be taken back and nothing else would work`;
+  const same = gone.find((each) => canonicalJson(each.step.target) === canonicalJson(course.step.target));
+  if (same) return `"${same.step.title}" cannot be taken back`;
+  const standing = (each: StepCourse): boolean => gone.includes(each) || each.status.state === 'stuck';
+  const dependant = courses.find((each) => each !== course && standing(each) && needs(each, course, courses));
+  return dependant ? `"${dependant.step.title}" stands and needs it` : undefined;
+}
+
+/** Whether a step needed another of its round, directly or through others. */
+function needs(course: StepCourse, other: StepCourse, courses: readonly StepCourse[], seen = new Set<string>()): boolean {
+  if (course.round !== other.round || seen.has(course.step.id)) return false;
+  seen.add(course.step.id);
+  if (course.step.needs.includes(other.step.id)) return true;
+  return courses.some(
+    (each) => each.round === course.round && course.step.needs.includes(each.step.id) && needs(each, other, courses, seen),
   );
 }
 

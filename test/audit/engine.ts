@@ -162,6 +162,8 @@ function awsConnection(world: PlayedWorld): Connection {
 }
 
 export interface Played {
+  /** Sends anything under any signal's name. */
+  signal(name: string, value: unknown): Promise<void>;
   readonly trust: InitializedTrust;
   readonly incident: string;
   status(): Promise<IncidentStatus>;
@@ -387,6 +389,7 @@ export async function play<T>(repository: 'acme/private' | 'acme/public', body: 
       const signed = signDecision(signer, { ...newDecision(saying), ...rest });
       return handle.executeUpdate('decide', { args: [signed] });
     },
+    signal: (name, value) => handle.signal(name, value),
     async export(untilEnded) {
       const { run } = untilEnded ? { run: runs.at(-1) as string } : await status();
       const result: ExportResult = await environment.client.workflow.execute('archive', {

@@ -210,4 +210,75 @@ describe('a run', { timeout: 60_000 }, () => {
       },
     );
   });
+
+  it('takes back nothing that would leave nobody with a working key, once one has been deleted', async () => {
+    const g1 = gate('g1');
+    await play(
+      {
+        plan: (round) => ({
+          purpose: 'rotate',
+          gates: round === 1 ? [g1] : [],
+          steps:
+            round === 1
+              ? [
+                  step('deny', { target: { user: 'u' } }),
+                  step('mint', { phase: 'mint' }),
+                  step('distribute', { phase: 'distribute', needs: ['mint'] }),
+                  step('disable', { target: { key: 'old' }, needs: ['distribute'] }),
+                  step('delete', { target: { key: 'old' }, phase: 'revoke', reversibility: 'irreversible', needs: ['disable'] }),
+                  step('last', { needs: ['delete'], gate: 'g1' }),
+                ]
+              : [],
+        }),
+        rule: () => ({ verdict: 'rollback', gate: 'incident' }),
+      },
+      async ({ until, signal, journal, result }) => {
+        await until((now) => now.gates[0]?.state === 'open');
+        await signal('rollback', envelope);
+        const ended = await result();
+        expect(ended.state).toBe('rolled-back');
+        expect(journal.events.filter((event) => event.startsWith('revert'))).toEqual(['revert deny']);
+      },
+    );
+  });
+
+  it('tries again what could not be taken back, and ends once it could', async () => {
+    const g1 = gate('g1');
+    let failing = 2;
+    await play(
+      {
+        plan: (round) => ({
+          gates: round === 1 ? [g1] : [],
+          steps: round === 1 ? [step('a'), step('b', { needs: ['a'], gate: 'g1' })] : [],
+        }),
+        rule: () => ({ verdict: 'rollback', gate: 'incident' }),
+        revert: async () => {
+          if (failing-- > 0) throw ApplicationFailure.nonRetryable('moved', 'provider.conflict');
+        },
+      },
+      async ({ until, signal, result, journal }) => {
+        await until((now) => now.gates[0]?.state === 'open');
+        await signal('rollback', envelope);
+        await until((now) => now.state === 'stuck');
+        expect((await result()).state).toBe('rolled-back');
+        expect(journal.events.filter((event) => event === 'revert a')).toHaveLength(3);
+      },
+    );
+  });
+
+  it('answers a decision that came as its question was closing, and does not heed it', async () => {
+    const g1 = gate('g1', { deadlineMs: 300 });
+    await play(
+      {
+        plan: (round) => ({ gates: round === 1 ? [g1] : [], steps: round === 1 ? [step('a', { gate: 'g1' })] : [] }),
+        ruleAfterMs: 1500,
+      },
+      async ({ until, decide, result, journal }) => {
+        await until((now) => now.gates[0]?.state === 'open');
+        expect(await decide()).toMatchObject({ accepted: true });
+        expect((await result()).state).toBe('closed');
+        expect(journal.events).not.toContain('apply a');
+      },
+    );
+  });
 });

@@ -24,6 +24,9 @@ export interface Script {
   settled?(round: number): boolean;
   apply?(input: ApplyInput): Promise<Partial<ApplyResult> | undefined>;
   rule?(input: RuleInput): Partial<DecisionRuling>;
+  /** How long a ruling takes. */
+  readonly ruleAfterMs?: number;
+  revert?(input: RevertInput): Promise<void>;
 }
 
 export interface Journal {
@@ -108,6 +111,7 @@ export function scriptedActivities(script: Script, journal: Journal): JudgeActiv
         provider: 'test',
         account: 'one',
         handled: true,
+        sealed: [],
         depth: 'full',
         recheckMs: 300,
         weight: 1,
@@ -169,6 +173,7 @@ export function scriptedActivities(script: Script, journal: Journal): JudgeActiv
     async rule(input) {
       inputs.rule.push(input);
       events.push(`rule ${input.via}`);
+      if (script.ruleAfterMs) await new Promise((done) => setTimeout(done, script.ruleAfterMs));
       const ruled = script.rule?.(input) ?? {};
       return {
         accepted: true,
@@ -221,6 +226,7 @@ export function scriptedActivities(script: Script, journal: Journal): JudgeActiv
     async revert(input: RevertInput): Promise<RevertResult> {
       inputs.revert.push(input);
       events.push(`revert ${input.warrant.step}`);
+      await script.revert?.(input);
       return { record: h(`undo ${input.warrant.step}`), outcome: 'changed', observation: yes(at, 'probe', 'seen') };
     },
   };
