@@ -57,9 +57,13 @@ export function readText(path: string): string {
   }
 }
 
-/** A file's parsed content, read anew when the file has changed. A change that does not parse leaves the last good content in force, and is said on stderr. */
+/**
+ * A file's parsed content, read anew when the file has changed, at most twice a second. What does not parse leaves the last good content in force and is tried again,
+ * since what it is judged by may lie in another file: people count only once the trust names them. It is said on stderr once for each state of the file.
+ */
 export function fresh<T>(path: string, parse: () => T): () => T {
   let mark = '';
+  let told = '';
   let value: T | undefined;
   let checkedAt = 0;
   return () => {
@@ -67,17 +71,20 @@ export function fresh<T>(path: string, parse: () => T): () => T {
     if (value !== undefined && Date.now() - checkedAt < 500) return value;
     checkedAt = Date.now();
     const stat = statSync(path, { throwIfNoEntry: false });
-    const now = stat ? `${stat.mtimeMs}|${stat.size}|${stat.ino}` : '';
+    const now = stat ? `${stat.mtimeMs}|${stat.size}|${stat.ino}` : 'absent';
     if (value !== undefined && now === mark) return value;
     try {
       value = parse();
       mark = now;
+      told = '';
     } catch (error) {
       if (value === undefined) throw error;
-      process.stderr.write(
-        `${JSON.stringify({ level: 'error', message: 'the last good content stays in force', file: path, why: error instanceof Error ? error.message : 'unreadable' })}\n`,
-      );
-      mark = now;
+      if (now !== told) {
+        process.stderr.write(
+          `${JSON.stringify({ level: 'error', message: 'the last good content stays in force', file: path, why: error instanceof Error ? error.message : 'unreadable' })}\n`,
+        );
+      }
+      told = now;
     }
     return value;
   };
