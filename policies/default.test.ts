@@ -102,6 +102,16 @@ describe('the default policy', () => {
       expect(judgeSituation(policy, { ...base, ...change }, hashOf(policy)).gates.irreversible.onSilence).toBe('hold');
   });
 
+  it('a plan outlives the longest of its gates, so that an approval in the last minute still counts', () => {
+    const gates = [policy.gates, ...policy.rules.map((rule) => rule.gates ?? {})].flatMap(({ outage, irreversible }) => [
+      outage,
+      irreversible,
+    ]);
+    const deadlines = gates.flatMap((gate) => (gate?.deadline === undefined ? [] : [gate.deadline]));
+    expect(deadlines.length).toBeGreaterThan(2);
+    expect(policy.planValid).toBeGreaterThan(Math.max(...deadlines));
+  });
+
   it('nothing decided by a claim, a protection or a budget goes on in silence', () => {
     for (const change of [{ proof: 'claim' }, { protected: true }, { budget: { spent: true } }] as const)
       expect(judgeSituation(policy, { ...base, ...change }, hashOf(policy)).gates.outage.onSilence).toBe('hold');
