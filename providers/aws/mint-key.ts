@@ -23,6 +23,7 @@ export interface MintBefore {
  * (our principal, and this step's name in the user agent) is deleted and made anew; any other is turned off and left as evidence, and the step is a conflict.
  * Params: `sealTo` (`{provider, account}`), whose worker may open the secret. Made: `accessKeyId`, `sealed`, `keyId`. What is sealed is JSON of `accessKeyId` and
  * `secretAccessKey`, bound to the text `mint:<accessKeyId>`.
+ * The undo deletes that key, and not before every consumer can have the old one again; where no key from before is on, it is a conflict, and nothing is deleted.
  */
 export function mintKey(account: AwsAccount): Action<MintBefore> {
   return {
@@ -127,24 +128,52 @@ export function mintKey(account: AwsAccount): Action<MintBefore> {
       const fresh = rows.filter((row) => !before.keys.includes(row.accessKeyId));
       if (fresh.length === 0) return done('already', `${user} has no key that it did not have before`);
       const made = madeBy(context);
+      const ours = new Set<string>();
       const others: string[] = [];
-      let removed = 0;
       for (const row of fresh) {
-        const ours = row.accessKeyId === made || (await isOurs(account, calls, row, before, context));
-        if (!ours) {
-          others.push(row.accessKeyId);
-          continue;
-        }
-        if (row.status !== 'Active') {
-          throw fault('provider.conflict', { user, accessKeyId: row.accessKeyId, because: 'somebody has turned off the key that we made' });
-        }
-        context.signal.throwIfAborted();
-        if (await removeKey(calls, user, row.accessKeyId)) removed++;
+        if (row.accessKeyId === made || (await isOurs(account, calls, row, before, context))) ours.add(row.accessKeyId);
+        else others.push(row.accessKeyId);
       }
       const rest = others.length > 0 ? `; not ours, and left alone: ${others.join(', ')}` : '';
+      if (ours.size === 0) return done('already', `${user} has none of the keys that this step made${rest}`);
+      await handBack(context);
+      // Read after the wait, since it is what stands then that the deletion leaves.
+      const left = await readKeys(calls, user);
+      if (!left) return { outcome: 'absent', requestIds: calls.requestIds, observation: userGone(calls, user) };
+      const doomed = left.filter((row) => ours.has(row.accessKeyId));
+      for (const { accessKeyId, status } of doomed) {
+        if (status !== 'Active') {
+          throw fault('provider.conflict', { user, accessKeyId, because: 'somebody has turned off the key that we made' });
+        }
+      }
+      // A key made since by somebody else is none that the consumers had, so it does not count.
+      const works = left.some((row) => row.status === 'Active' && before.keys.includes(row.accessKeyId));
+      if (doomed.length > 0 && before.keys.length > 0 && !works) {
+        const keys = doomed.map((row) => row.accessKeyId).join(' ');
+        throw fault('provider.conflict', {
+          user,
+          keys,
+          because: 'none of the keys from before is Active, so that nothing would be left that works',
+        });
+      }
+      let removed = 0;
+      for (const { accessKeyId } of doomed) {
+        context.signal.throwIfAborted();
+        if (await removeKey(calls, user, accessKeyId)) removed++;
+      }
       return done(removed > 0 ? 'changed' : 'already', `${user} has none of the keys that this step made${rest}`);
     },
   };
+}
+
+/**
+ * Waits until whoever reads the key we made has had the one from before again: until its return is in effect, and the slowest consumer has looked at its store once more.
+ * A consumer that never reads again is not waited for; it has not read our key either.
+ */
+async function handBack(context: StepContext): Promise<void> {
+  const seconds = context.inventory.consumers.map(({ rereads }) => (rereads === 'never' ? 0 : rereads));
+  const { propagationMs, marginMs } = context.timing;
+  await context.sleep(propagationMs + marginMs + Math.max(0, ...seconds) * 1000);
 }
 
 function sealToOf(context: StepContext): { provider: string; account: string } {

@@ -1,7 +1,8 @@
-import { CreateAccessKeyCommand } from '@aws-sdk/client-iam';
+import { CreateAccessKeyCommand, DeleteAccessKeyCommand, UpdateAccessKeyCommand } from '@aws-sdk/client-iam';
 import { afterEach, expect, it } from 'vitest';
 import { type ErrorCode, isFault } from '../../domain/errors.ts';
 import type { Applied, Sealing } from '../../providers/contract.ts';
+import { consumer } from './harnesses.ts';
 import { type Pair, type Practice, pairOf, practice, timing } from './practice.ts';
 import { stepOf } from './steps.ts';
 
@@ -131,4 +132,60 @@ it('a log that shows nothing in time makes a key nobody’s, so that it is turne
   expect(await codeOf(() => step.apply(before))).toBe('provider.conflict');
   expect((await keysOf(world)).map((key) => key.status)).toEqual(['Active', 'Inactive']);
   expect((await keysOf(world))[0]?.id).toBe(leaked.accessKeyId);
+});
+
+const turn = (world: Practice, accessKeyId: string, status: 'Active' | 'Inactive') =>
+  world.admin.iam.send(new UpdateAccessKeyCommand({ UserName: user, AccessKeyId: accessKeyId, Status: status }));
+
+it('the undo waits until the old key is back in effect and the slowest consumer has read it again, and deletes only then', async () => {
+  const { world } = await house();
+  const consumers = [
+    { ...consumer('fast'), rereads: 2 },
+    { ...consumer('slow'), rereads: 600 },
+    { ...consumer('baked'), rereads: 'never' as const },
+  ];
+  const waits: { readonly ms: number; readonly keys: number }[] = [];
+  const sleep = async (ms: number) => {
+    waits.push({ ms, keys: (await keysOf(world)).length });
+  };
+  const connection = await world.connect();
+  const step = stepOf(connection, 'mint-key', { account: world.account, user }, { params, inventory: { consumers, stores: [] } });
+  const before = await step.capture();
+  const { made } = await step.apply(before);
+  const context = { ...step.context(), sleep, made: { [step.context().step]: made ?? {} } };
+  const undo = () => connection.actions['mint-key']?.revert?.({ account: world.account, user }, before, context);
+  expect((await undo())?.outcome).toBe('changed');
+  expect(waits).toEqual([{ ms: timing.propagationMs + timing.marginMs + 600_000, keys: 2 }]);
+  expect(await keysOf(world)).toHaveLength(1);
+  // With nothing left to delete there is nothing to wait for.
+  expect((await undo())?.outcome).toBe('already');
+  expect(waits).toHaveLength(1);
+});
+
+it.each(['off', 'deleted'])('the undo is refused while the key from before is %s, since nothing would be left that works', async (how) => {
+  const { world, leaked } = await house();
+  const step = stepOf(await world.connect(), 'mint-key', { account: world.account, user }, { params });
+  const before = await step.capture();
+  const { made } = await step.apply(before);
+  const known = { [step.context().step]: made ?? {} };
+  if (how === 'off') await turn(world, leaked.accessKeyId, 'Inactive');
+  else await world.admin.iam.send(new DeleteAccessKeyCommand({ UserName: user, AccessKeyId: leaked.accessKeyId }));
+  if (how === 'deleted') await world.makeKey(user);
+  const keys = await keysOf(world);
+  expect(await codeOf(() => step.revert(before, known))).toBe('provider.conflict');
+  expect(await keysOf(world)).toEqual(keys);
+  if (how === 'deleted') return;
+  await turn(world, leaked.accessKeyId, 'Active');
+  expect((await step.revert(before, known)).outcome).toBe('changed');
+  expect((await keysOf(world)).map((key) => [key.id, key.status])).toEqual([[leaked.accessKeyId, 'Active']]);
+});
+
+it('the undo leaves a user without a key where there was none before', async () => {
+  const { world, leaked } = await house();
+  await world.admin.iam.send(new DeleteAccessKeyCommand({ UserName: user, AccessKeyId: leaked.accessKeyId }));
+  const step = stepOf(await world.connect(), 'mint-key', { account: world.account, user }, { params });
+  const before = await step.capture();
+  const { made } = await step.apply(before);
+  expect((await step.revert(before, { [step.context().step]: made ?? {} })).outcome).toBe('changed');
+  expect(await keysOf(world)).toEqual([]);
 });
