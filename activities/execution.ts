@@ -80,7 +80,7 @@ export function createApply(deps: ProviderDeps) {
   };
 }
 
-/** Takes one step back, from what `capture` wrote down alone, under a signed rollback or a signed failure. */
+/** Takes one step back, from what `capture` wrote down alone. */
 export function createRevert(deps: ProviderDeps) {
   return async function revert(input: RevertInput): Promise<RevertResult> {
     const course = new Course(deps, input.warrant, 'revert');

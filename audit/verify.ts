@@ -529,21 +529,23 @@ function differences(bundle: Opened, activity: ActivityEntry): string[] {
       const result = activity.result as ReceiveResult;
       const reports = result.reports.map((hash) => bundle.record(hash, 'report'));
       for (const record of reports) placed(record, asked);
-      equal(
-        'the sightings',
-        asked.sightings.map((sighting) => sighting.report),
-        reports.map((record) => record.body.report),
-      );
-      equal(
-        'the signatures',
-        asked.sightings.map((sighting) => sighting.signature ?? null),
-        reports.map((record) => record.body.signature ?? null),
-      );
+      // What was refused left a refusal; what was taken is word for word what came, in the order in which it came.
+      const came = asked.sightings.map(({ report, signature }) => canonicalJson({ report, signature: signature ?? null }));
+      const taken = reports.map(({ body }) => canonicalJson({ report: body.report, signature: body.signature ?? null }));
+      let at = 0;
+      for (const each of came) if (each === taken[at]) at++;
+      if (at < taken.length) problems.push('a report on record is not among the sightings');
+      if (came.length - taken.length > result.refusals.length) problems.push('a sighting was neither taken nor refused');
       const inventory = bundle.record(result.inventory, 'inventory');
       placed(inventory, asked);
-      equal('what the inventory stands on', inventory.standsOn, result.reports);
-      if (reports[0]) equal('the credential', result.credential, reports[0].body.report.credential);
-      equal('the sealed secret', result.sealed ?? null, reports.find((record) => record.body.report.sealed)?.body.report.sealed ?? null);
+      equal('what the inventory stands on', inventory.standsOn, [...asked.earlier, ...result.reports]);
+      const all = [...asked.earlier.map((hash) => bundle.record(hash, 'report')), ...reports];
+      if (all[0]) equal('the credential', result.credential, all[0].body.report.credential);
+      equal(
+        'the sealed secrets',
+        result.sealed,
+        all.flatMap((record) => record.body.report.sealed ?? []),
+      );
       for (const hash of result.refusals) bundle.record(hash, 'refusal');
       break;
     }

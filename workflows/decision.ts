@@ -58,7 +58,8 @@ function heed(incident: Incident, ruling: DecisionRuling, plan: Hash | undefined
   const record = ruling.record;
   if (!ruling.accepted || !record) {
     incident.refused.push(ruling);
-    incident.note(ruling.by, `${ruling.verdict} of ${ruling.gate} refused: ${ruling.why} (${ruling.code ?? ''})`, record);
+    const what = ruling.gate ? `${ruling.verdict} of ${ruling.gate}` : `a decision that is ${ruling.verdict}`;
+    incident.note(ruling.by || 'somebody', `${what} refused: ${ruling.why} (${ruling.code ?? ''})`, record);
     return;
   }
   incident.counted.push(ruling.id);

@@ -8,7 +8,7 @@ import {
   startChild,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { Hash } from '../domain/canonical.ts';
+import { type Hash, hasCanonicalForm, keepable } from '../domain/canonical.ts';
 import type { DecisionRuling, SignedDecision } from '../domain/decision.ts';
 import { judgeQueue } from '../domain/manifest.ts';
 import type { IncidentResult, IncidentStatus } from '../domain/messages.ts';
@@ -59,7 +59,7 @@ export async function leakResponse(): Promise<IncidentResult> {
 /** Registers every handler before anything is awaited. Handlers only put things down; no handler of a signal throws. */
 function listen(incident: Incident): void {
   setHandler(sightingSignal, (sighting: Sighting) => {
-    if (!isSighting(sighting)) incident.undecodable++;
+    if (!isSighting(sighting) || !hasCanonicalForm(sighting)) incident.undecodable++;
     // The same report again is the same sighting: whoever is not sure that it arrived sends it once more.
     else if (incident.seen.has(sighting.report.id)) return;
     else {
@@ -69,7 +69,7 @@ function listen(incident: Incident): void {
     incident.stirred = true;
   });
   const put = (via: 'approve' | 'reject' | 'rollback') => (signed: SignedDecision) => {
-    incident.inbox.push({ signed, via, receivedAt: now() });
+    incident.inbox.push({ signed: keepable(signed), via, receivedAt: now() });
   };
   setHandler(approveSignal, put('approve'));
   setHandler(rejectSignal, put('reject'));
@@ -77,7 +77,7 @@ function listen(incident: Incident): void {
   setHandler(
     decideUpdate,
     async (signed: SignedDecision): Promise<DecisionRuling> => {
-      const entry: (typeof incident.inbox)[number] = { signed, via: 'decide', receivedAt: now() };
+      const entry: (typeof incident.inbox)[number] = { signed: keepable(signed), via: 'decide', receivedAt: now() };
       incident.inbox.push(entry);
       await condition(() => entry.ruling !== undefined);
       return entry.ruling as DecisionRuling;

@@ -28,7 +28,7 @@ describe('what has no canonical form', { timeout: 120_000 }, () => {
       await played.signal('approve', { x: half });
       await played.signal('rollback', { payloadType: half, payload: 'e30=', signatures: [{ keyid: half, sig: 's' }] });
       await played.until(
-        (now) => now.refused.length >= 2 && now.timeline.some((line) => line.what.includes('1 of 1 reports were refused')),
+        (now) => now.refused.length >= 2 && now.timeline.some((line) => line.what.includes('could not be read and were refused')),
       );
       const ruled = await played.status();
       expect(ruled.refused.map((each) => each.code)).toEqual(['decision.malformed', 'decision.malformed']);
