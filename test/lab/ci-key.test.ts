@@ -1,38 +1,21 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type Socket } from 'node:net';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Check } from '../../lab/scenarios/summary.ts';
 import { type Play, startPlay } from './child.ts';
+import { poisoned, setTrap, type Trap } from './trap.ts';
 
 /**
  * The scenario whole, in a world whose changes take a second: both variants, then the simulated clock is moved past the cut-off. It runs in an environment in which
  * everything that could lead to a real account leads to a trap.
  */
 const root = mkdtempSync(join(tmpdir(), 'tourniquet-ci-key-'));
-const caught: string[] = [];
-const sockets = new Set<Socket>();
-const trap = createServer((socket) => {
-  sockets.add(socket);
-  let first = '';
-  caught.push('a connection without a word');
-  const at = caught.length - 1;
-  socket.on('data', (chunk) => {
-    first += chunk.toString('latin1');
-    caught[at] = first.slice(0, 300);
-    socket.end('HTTP/1.1 500 trap\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
-  });
-  socket.on('error', () => {});
-});
+let trap: Trap;
 let play: Play;
-let address: string;
 
 beforeAll(async () => {
-  await new Promise<void>((done) => trap.listen(0, '127.0.0.1', done));
-  const bound = trap.address();
-  if (bound === null || typeof bound === 'string') throw new Error('no port');
-  address = `127.0.0.1:${bound.port}`;
+  trap = await setTrap();
   play = startPlay(
     {
       directory: join(root, 'world'),
@@ -42,61 +25,16 @@ beforeAll(async () => {
       recheckMs: 1_000,
       close: true,
     },
-    poisoned(address),
+    poisoned(trap.address, join(root, 'home')),
   );
   await play.line('ended');
 }, 600_000);
 afterAll(async () => {
   play?.child.kill('SIGTERM');
   await play?.ended;
-  for (const socket of sockets) socket.destroy();
-  trap.close();
+  trap?.close();
   rmSync(root, { recursive: true, force: true });
 });
-
-/** What a careless shell may hold, and what profile files may say. */
-function poisoned(to: string): NodeJS.ProcessEnv {
-  const home = join(root, 'home');
-  const url = `http://${to}`;
-  for (const folder of ['.aws', '.config/temporalio', '.config/gcloud', '.config/gh']) mkdirSync(join(home, folder), { recursive: true });
-  writeFileSync(join(home, '.aws', 'config'), `[default]\nregion = us-east-1\nendpoint_url = ${url}\n`);
-  writeFileSync(join(home, '.aws', 'credentials'), '[default]\naws_access_key_id = AKIATRAPTRAPTRAPTRAP\naws_secret_access_key = trap\n');
-  writeFileSync(join(home, '.config', 'temporalio', 'temporal.toml'), `[profile.default]\naddress = "${to}"\nnamespace = "trap"\n`);
-  writeFileSync(join(home, '.vault-token'), 'trap');
-  const { TOURNIQUET_PRACTICE_HOME: _, ...base } = process.env;
-  const urls = [
-    'AWS_ENDPOINT_URL',
-    'VAULT_ADDR',
-    'VAULT_AGENT_ADDR',
-    'BAO_ADDR',
-    'BAO_AGENT_ADDR',
-    'GITHUB_API_URL',
-    'TEMPORAL_CODEC_ENDPOINT',
-  ];
-  const services = ['IAM', 'STS', 'SECRETS_MANAGER', 'CLOUDTRAIL'].map((name) => `AWS_ENDPOINT_URL_${name}`);
-  return {
-    ...base,
-    HOME: home,
-    XDG_CONFIG_HOME: join(home, '.config'),
-    ...Object.fromEntries([...urls, ...services].map((name) => [name, url])),
-    AWS_ACCESS_KEY_ID: 'AKIATRAPTRAPTRAPTRAP',
-    AWS_SECRET_ACCESS_KEY: 'trap',
-    AWS_SESSION_TOKEN: 'trap',
-    AWS_REGION: 'eu-west-1',
-    AWS_CONTAINER_CREDENTIALS_FULL_URI: url,
-    AWS_EC2_METADATA_SERVICE_ENDPOINT: url,
-    VAULT_TOKEN: 'trap',
-    BAO_TOKEN: 'trap',
-    GOOGLE_APPLICATION_CREDENTIALS: join(home, '.config', 'gcloud', 'key.json'),
-    GOOGLE_CLOUD_PROJECT: 'trap',
-    GH_HOST: to,
-    GH_TOKEN: 'trap',
-    GITHUB_TOKEN: 'trap',
-    TEMPORAL_ADDRESS: to,
-    TEMPORAL_NAMESPACE: 'trap',
-    TEMPORAL_API_KEY: 'trap',
-  };
-}
 
 const checksOf = (variant: string): readonly Check[] =>
   (play.lines.find((line) => line.type === 'played' && line.variant === variant)?.checks ?? []) as readonly Check[];
@@ -128,8 +66,8 @@ describe('once the simulated clock has passed the cut-off', () => {
 });
 
 test('nothing of it calls what the environment and the home profiles lead to', async () => {
-  expect(caught).toEqual([]);
+  expect(trap.caught).toEqual([]);
   // The trap does catch: an empty one would prove nothing.
-  await fetch(`http://${address}/`).catch(() => undefined);
-  expect(caught).toHaveLength(1);
+  await fetch(`http://${trap.address}/`).catch(() => undefined);
+  expect(trap.caught).toHaveLength(1);
 });
