@@ -301,7 +301,8 @@ async function end(incident: Incident, as: 'closed' | 'dismissed' | 'rolled-back
     // What could not be taken back is tried again each time, on the clock of a watch.
     if (because && (!incident.unwound || stuck())) {
       if (incident.undoable || stuck()) {
-        incident.move('executing');
+        // An incident that is stuck says so until it no longer is.
+        if (!stuck()) incident.move('executing');
         await unwind(incident, because);
       }
       incident.unwound = true;

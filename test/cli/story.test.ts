@@ -201,7 +201,12 @@ describe('decisions from the command line', () => {
     const said = (signed: unknown) =>
       JSON.parse(Buffer.from((signed as SignedDecision).payload, 'base64').toString()) as { verdict: 'approve'; gate: string };
     await while_(
-      { ...asking, settled: () => false, rule: ({ signed }) => said(signed) },
+      {
+        // Nothing here is past undoing: what an irreversible step needed would be left as it is.
+        plan: (round) => (round === 1 ? { purpose: 'rotate', gates: [gate('g1')], steps: [step('s1', { gate: 'g1' })] } : { steps: [] }),
+        settled: () => false,
+        rule: ({ signed }) => said(signed),
+      },
       async () => {
         const { id, hash } = await asked();
         await run(approve(id, hash));
