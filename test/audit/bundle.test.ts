@@ -203,6 +203,16 @@ describe('a single change is caught', { timeout: 240_000 }, () => {
     return failing(await verifyBundle(files, optionsFor(made)));
   }
 
+  /** How many were made and how many caught, by kind of change; printed at the end, so that a kind that did not happen is seen. */
+  const table: Record<string, { 'as it stands': string; 'hashes made right': string; 'caught by': string }> = {};
+  const count = (kind: string, mode: 'as it stands' | 'hashes made right', caught: readonly (readonly ClaimKind[])[]): void => {
+    const entry = table[kind] ?? { 'as it stands': '', 'hashes made right': '', 'caught by': '' };
+    entry[mode] = `${caught.filter((claims) => claims.length > 0).length} of ${caught.length}`;
+    entry['caught by'] = [...new Set([...entry['caught by'].split(' '), ...caught.flat()])].filter(Boolean).sort().join(' ');
+    table[kind] = entry;
+  };
+  afterAll(() => console.table(table));
+
   describe.each(Object.keys(tampers))('%s:', (kind) => {
     const changes = [...Array(each).keys()].map((n) => ({ n, made: () => (n % 3 === 0 ? exposed : internal) }));
     const tampered = (n: number, made: Made) => {
@@ -212,18 +222,26 @@ describe('a single change is caught', { timeout: 240_000 }, () => {
     };
 
     it('as it stands', async () => {
+      const caught: ClaimKind[][] = [];
       for (const { n, made } of changes) {
         const { files, what } = tampered(n, made());
-        expect({ kind, seed, n, what, caught: (await caughtBy(made(), files)).length > 0 }).toMatchObject({ caught: true });
+        const claims = await caughtBy(made(), files);
+        caught.push(claims);
+        expect({ kind, seed, n, what, caught: claims.length > 0 }).toMatchObject({ caught: true });
       }
+      count(kind, 'as it stands', caught);
     });
 
     it('with every unkeyed hash made right', async () => {
+      const caught: ClaimKind[][] = [];
       for (const { n, made } of changes) {
         const { files, what } = tampered(n, made());
         recompute(files, made().files);
-        expect({ kind, seed, n, what, caught: (await caughtBy(made(), files)).length > 0 }).toMatchObject({ caught: true });
+        const claims = await caughtBy(made(), files);
+        caught.push(claims);
+        expect({ kind, seed, n, what, caught: claims.length > 0 }).toMatchObject({ caught: true });
       }
+      count(kind, 'hashes made right', caught);
     });
   });
 
