@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname } from 'node:path';
@@ -6,14 +7,28 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fault } from '../../domain/errors.ts';
 import { practiceEnvironment } from '../environment.ts';
 
-/** A free port of the loopback address, as the kernel gives it. Somebody else may take it before it is used; starting again then gives another. */
+/**
+ * A free port of the loopback address. It lies below the range from which the kernel gives ports to outgoing connections: between asking for it and using it, any client on the machine could
+ * otherwise be given it. Where none of fifty is free the kernel is asked after all.
+ */
 export async function freePort(): Promise<number> {
-  return await new Promise((done, failed) => {
+  for (let tries = 0; tries < 50; tries++) {
+    const port = 18_000 + randomInt(14_000);
+    if (await bindable(port)) return port;
+  }
+  const port = await bindable(0);
+  if (!port) throw fault('stack.failed', { part: 'port', problem: 'no port of the loopback address is free' });
+  return port;
+}
+
+/** The port, if it can be bound now; for 0 the one that the kernel gives. */
+async function bindable(port: number): Promise<number | undefined> {
+  return await new Promise((done) => {
     const server = createServer();
-    server.once('error', failed);
-    server.listen(0, '127.0.0.1', () => {
+    server.once('error', () => done(undefined));
+    server.listen(port, '127.0.0.1', () => {
       const address = server.address();
-      server.close(() => (address && typeof address === 'object' ? done(address.port) : failed(new Error('no port'))));
+      server.close(() => done(address && typeof address === 'object' ? address.port : undefined));
     });
   });
 }
