@@ -339,7 +339,7 @@ function gateQuestions(input: PlanInput, draft: Draft): void {
             `Then ${listed(disables.map((each) => each.target.accessKeyId ?? ''))} ${disables.length === 1 ? 'is' : 'are'} turned off, and sessions issued before are refused.`,
           ]
         : []),
-      ...stubbornWords(input, hurt, names),
+      ...stubbornWords(hurt, names),
       ...(hurt.length === 0 && perhaps.length > 0
         ? [`No outage is predicted for ${called(perhaps)}; a use that nobody declared would be cut.`]
         : []),
@@ -400,11 +400,7 @@ function gateQuestions(input: PlanInput, draft: Draft): void {
     );
 }
 
-function stubbornWords(
-  _input: PlanInput,
-  hurt: readonly string[],
-  names: ReadonlyMap<string, PlanInput['inventory']['consumers'][number]>,
-): string[] {
+function stubbornWords(hurt: readonly string[], names: ReadonlyMap<string, PlanInput['inventory']['consumers'][number]>): string[] {
   const sentences: string[] = [];
   for (const id of new Set(hurt)) {
     const consumer = names.get(id);

@@ -8,7 +8,7 @@ import {
 } from '@aws-sdk/client-iam';
 import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
 import { fault } from '../../domain/errors.ts';
-import { type Observation, unknown, yes } from '../../domain/observation.ts';
+import { type Observation, yes } from '../../domain/observation.ts';
 import type { Target } from '../../domain/plan.ts';
 import type { Secret } from '../../domain/secret.ts';
 import type { Probed, StepContext } from '../contract.ts';
@@ -102,13 +102,13 @@ export class AwsAccount {
       if (!value) throw fault('provider.invalid', { target: JSON.stringify(target), missing: name });
       members[name] = value;
     }
-    if (target['account'] !== this.accountId) {
+    if (target.account !== this.accountId) {
       throw fault('provider.invalid', { target: JSON.stringify(target), account: this.accountId });
     }
     // Our own key is known without a call; our own user is asked once. A role's session is no user, and then no user is ours.
-    if (target['accessKeyId'] === this.api.ownAccessKeyId) throw fault('warrant.own-credential', { accessKeyId: this.api.ownAccessKeyId });
+    if (target.accessKeyId === this.api.ownAccessKeyId) throw fault('warrant.own-credential', { accessKeyId: this.api.ownAccessKeyId });
     const { arn } = await this.identity();
-    if (userNameIn(arn)?.toLowerCase() === members['user']?.toLowerCase()) throw fault('warrant.own-credential', { arn });
+    if (userNameIn(arn)?.toLowerCase() === members.user?.toLowerCase()) throw fault('warrant.own-credential', { arn });
     return members as Record<Name | 'user', string>;
   }
 
@@ -307,7 +307,7 @@ function timeOf(calls: Calls): string {
 
 /** Other incidents that hold the principal, as the principal-hold says; empty where none does. */
 export function heldBy(context: StepContext): readonly string[] {
-  const list = context.params['heldBy'];
+  const list = context.params.heldBy;
   return Array.isArray(list) ? list.filter((id): id is string => typeof id === 'string') : [];
 }
 
@@ -327,9 +327,4 @@ export function numberOf(context: StepContext, name: string): number | undefined
 /** An observation for a world in which the user is gone. */
 export function userGone(calls: Calls, user: string): Observation {
   return yes(calls.at, 'administrator', `there is no user ${user}; request ${calls.requestIds.at(-1) ?? 'unknown'}`);
-}
-
-/** `unknown`, by an administrator's look. */
-export function unsure(calls: Calls, why: string): Observation {
-  return unknown(calls.at, 'administrator', why);
 }
