@@ -85,14 +85,14 @@ export const cloudtrail: Operations = {
       const size = call.integer('MaxResults', 1, perPage, perPage);
       const lookup = readLookup(call);
       const before = readToken(call, lookup);
-      const newest = call.now - settings.logLagMs;
+      const newest = call.now - settings.logLagMs - trail.behind(call.region);
       const oldest = call.now - retentionMs;
       const events = trail.of(call.region);
       const found: TrailEntry[] = [];
       let more = false;
       for (let i = events.length - 1; i >= 0; i--) {
         const e = events[i];
-        if (e === undefined || e.seq >= before || e.at > newest) continue;
+        if (e === undefined || e.seq >= before || e.at + (e.lateMs ?? 0) > newest) continue;
         if (e.at < oldest) break;
         // Events carry whole seconds, so a range counts in whole seconds too.
         const second = Math.floor(e.at / 1000) * 1000;

@@ -4,6 +4,7 @@ import { roleArn, sessionArn, userArn } from './access.ts';
 import { type FaultOrder, faultKinds } from './faults.ts';
 import { policiesOf } from './iam-principals.ts';
 import { latest, longestPropagationMs, type Settings } from './state.ts';
+import type { DelayOrder } from './trail.ts';
 import type { World } from './world.ts';
 
 class Unusable extends Error {}
@@ -106,6 +107,18 @@ function faultOrder(body: Record<string, unknown>): FaultOrder {
   return { kind, ...text('service'), ...text('action'), ...text('accessKeyId'), ...number('count'), ...number('skip'), ...number('ms') };
 }
 
+function delayOrder(body: Record<string, unknown>): DelayOrder {
+  const text = (name: string) => (typeof body[name] === 'string' ? { [name]: body[name] } : {});
+  const { count } = body;
+  return {
+    ms: milliseconds(body.ms, 'ms', 86_400_000),
+    ...text('region'),
+    ...text('action'),
+    ...text('accessKeyId'),
+    ...(typeof count === 'number' ? { count } : {}),
+  };
+}
+
 /** Answers a control request; undefined means that there is no such thing to ask. */
 function serve(world: World, method: string, url: URL, body: Record<string, unknown>): unknown {
   const path = url.pathname;
@@ -150,6 +163,15 @@ function serve(world: World, method: string, url: URL, body: Record<string, unkn
       return world.ledger.since(Number(url.searchParams.get('since') ?? 0));
     case 'GET /events':
       return world.trail.of(url.searchParams.get('region') ?? 'us-east-1').slice(-Number(url.searchParams.get('last') ?? 1000));
+    case 'POST /trail/delays':
+      world.trail.delay(delayOrder(body));
+      return { ok: true };
+    case 'PUT /trail/behind':
+      world.trail.setBehind(String(body.region ?? 'us-east-1'), milliseconds(body.ms, 'ms', 86_400_000));
+      return { ok: true };
+    case 'DELETE /trail/delays':
+      world.trail.clearDelays();
+      return { ok: true };
     case 'GET /state':
       return worldOf(world);
   }

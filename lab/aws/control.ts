@@ -1,10 +1,10 @@
 import type { Fault, FaultOrder } from './faults.ts';
 import type { Counter, LedgerEntry } from './ledger.ts';
-import type { TrailEntry } from './trail.ts';
+import type { DelayOrder, TrailEntry } from './trail.ts';
 
 export type { Fault, FaultKind, FaultOrder } from './faults.ts';
 export type { Counter, Effect, LedgerEntry } from './ledger.ts';
-export type { TrailEntry } from './trail.ts';
+export type { DelayOrder, TrailEntry } from './trail.ts';
 
 /** Where the control port is, and the token it asks for. */
 export interface ControlAddress {
@@ -148,6 +148,18 @@ export class AwsControl {
   /** The newest events of a Region, oldest first, those still within the lag included. The records hold session tokens. */
   events(region = 'us-east-1', last = 1000): Promise<TrailEntry[]> {
     return this.#ask('GET', `/events?region=${encodeURIComponent(region)}&last=${last}`);
+  }
+  /** Has the next events that match delivered late, out of their order. */
+  async delayEvents(order: DelayOrder): Promise<void> {
+    await this.#ask('POST', '/trail/delays', order);
+  }
+  /** Keeps a Region's log so many milliseconds further behind, from now on and whatever happened before; 0 lets it catch up. */
+  async setLogBehind(region: string, ms: number): Promise<void> {
+    await this.#ask('PUT', '/trail/behind', { region, ms });
+  }
+  /** Takes every delay of the log back; events that were made late stay late. */
+  async clearDelays(): Promise<void> {
+    await this.#ask('DELETE', '/trail/delays');
   }
   world(): Promise<SimulatedWorld> {
     return this.#ask('GET', '/state');

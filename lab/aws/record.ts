@@ -133,11 +133,13 @@ export function eventOf(call: Call, operation: Operation, requestId: string, out
     ...(call.action === 'AssumeRole' ? { sharedEventID: uuid() } : {}),
     eventCategory: 'Management',
   };
+  const lateMs = world.trail.lateness({ region, name: call.action, keyId: call.caller.accessKeyId });
   return {
     seq: world.trail.nextSeq,
     at,
     region,
     id,
+    ...(lateMs > 0 ? { lateMs } : {}),
     name: call.action,
     source,
     username: who.username,

@@ -28,9 +28,10 @@ const allow = (statements: readonly { readonly actions: readonly string[]; reado
     Statement: statements.map(({ actions, resource }) => ({ Effect: 'Allow', Action: actions, Resource: resource })),
   });
 
-/** What the engine needs to contain, replace and watch a user's keys, and no more: providers' reference, appendix B, as far as its actions go. */
+/** What the engine needs to contain, replace and watch a user's keys, and to cut off the sessions of roles that it assumed, and no more: providers' reference, appendix B, as far as its actions go. */
 export function responderPolicy(accountId: string): string {
   const users = `arn:aws:iam::${accountId}:user/*`;
+  const roles = `arn:aws:iam::${accountId}:role/*`;
   return allow([
     {
       actions: [
@@ -53,6 +54,7 @@ export function responderPolicy(accountId: string): string {
       actions: ['iam:UpdateAccessKey', 'iam:PutUserPolicy', 'iam:DeleteUserPolicy', 'iam:CreateAccessKey', 'iam:DeleteAccessKey'],
       resource: users,
     },
+    { actions: ['iam:GetRole', 'iam:GetRolePolicy', 'iam:PutRolePolicy', 'iam:DeleteRolePolicy'], resource: roles },
     {
       actions: [
         'iam:GetAccessKeyLastUsed',

@@ -155,6 +155,36 @@ describe('the event history', () => {
   });
 });
 
+describe('a log that is late', () => {
+  it('delivers one event after others that came later, and shows it once its own lag has passed', async () => {
+    await using lab = await practice();
+    const key = await makeUser(lab, 'u');
+    await lab.ctl.delayEvents({ action: 'GetSessionToken', accessKeyId: key.accessKeyId, ms: 60_000, count: 1 });
+    await lab.as(key).sts.send(new GetSessionTokenCommand({}));
+    await lab.as(key).sts.send(who);
+    await lab.as(key).sts.send(new GetSessionTokenCommand({}));
+    const names = async () => records(await lookUp(lab, by('AccessKeyId', key.accessKeyId))).map((r) => r.eventName);
+    expect(await names()).toEqual(['GetSessionToken', 'GetCallerIdentity']);
+    await lab.ctl.advance(59_000);
+    expect(await names()).toHaveLength(2);
+    await lab.ctl.advance(1_000);
+    expect(await names()).toEqual(['GetSessionToken', 'GetCallerIdentity', 'GetSessionToken']);
+  });
+
+  it('of one Region holds back that one alone, and whatever was in it before', async () => {
+    await using lab = await practice();
+    const key = await makeUser(lab, 'u');
+    const west = clients(lab.endpoint, key, 'eu-west-1');
+    await west.sts.send(who);
+    await lab.as(key).sts.send(who);
+    await lab.ctl.setLogBehind('eu-west-1', 60_000);
+    const count = async (region: string) => (await lookUp(lab, by('AccessKeyId', key.accessKeyId), region)).Events?.length;
+    expect([await count('eu-west-1'), await count('us-east-1')]).toEqual([0, 1]);
+    await lab.ctl.clearDelays();
+    expect([await count('eu-west-1'), await count('us-east-1')]).toEqual([1, 1]);
+  });
+});
+
 describe('last use', () => {
   it('is overwritten by whoever looks with the key itself', async () => {
     await using lab = await practice();
