@@ -1,5 +1,6 @@
-import { type Hash, keepable } from '../domain/canonical.ts';
-import type { DecisionRecord, DecisionRuling, GateRecord } from '../domain/decision.ts';
+import { activityInfo } from '@temporalio/activity';
+import { type Hash, hashOf, keepable } from '../domain/canonical.ts';
+import type { DecisionRecord, DecisionRuling, GateRecord, GateStanding } from '../domain/decision.ts';
 import { fault } from '../domain/errors.ts';
 import type { GateEventInput, GateEventResult, RuleInput } from '../domain/messages.ts';
 import { planHash } from '../domain/plan.ts';
@@ -16,8 +17,9 @@ export function createRule(deps: JudgeDeps) {
       const signed = keepable(input.signed);
       const plan = input.plan ? (await deps.records.read(input.plan, 'plan')).body : undefined;
       const verdict = plan ? (await deps.records.read(plan.verdict, 'verdict')).body : undefined;
-      const { record: _none, ...ruling } = ruleOnDecision({
-        input: { ...input, signed },
+      const standing = await standingOf(deps, input);
+      const question = (counted: readonly string[]) => ({
+        input: { ...input, signed, standing, counted },
         ...(plan ? { plan } : {}),
         ...(verdict ? { barred: verdict.barred } : {}),
         now: deps.clock().toISOString(),
@@ -26,8 +28,12 @@ export function createRule(deps: JudgeDeps) {
         people: deps.people(),
         verify: deps.verify,
       });
-      const standing = input.standing.find((each) => each.gate === ruling.gate) ?? null;
-      const body: DecisionRecord = { signed, receivedAt: input.receivedAt, standing, ruling };
+      let { record: _none, ...ruling } = ruleOnDecision(question([]));
+      // An id counts once, whatever the message says of it: the store remembers who counted it, and a retry of this activity is the same one.
+      const others = await isCounted(deps, input, ruling.id, ruling.accepted);
+      if (others) ({ record: _none, ...ruling } = ruleOnDecision(question([ruling.id])));
+      const stood = standing.find((each) => each.gate === ruling.gate) ?? null;
+      const body: DecisionRecord = { signed, receivedAt: input.receivedAt, standing: stood, ruling };
       const record = await deps.records.write('decision', {
         incident: input.incident,
         run: input.run,
@@ -41,8 +47,35 @@ export function createRule(deps: JudgeDeps) {
   };
 }
 
+/** Whether another ruling has counted the decision of that id. Where none has and this one is to, it takes the id. */
+async function isCounted(deps: JudgeDeps, input: RuleInput, id: string, take: boolean): Promise<boolean> {
+  const owner = `${input.run}|${activityInfo().activityId}`;
+  const name = `decisions/${hashOf({ id }).slice('sha256:'.length)}`;
+  const there = take ? (await deps.store.createIfAbsent(name, new TextEncoder().encode(owner))).existing : await deps.store.read(name);
+  return there !== undefined && new TextDecoder().decode(there) !== owner;
+}
+
+/**
+ * What stands at the gates, as far as the store bears the message out: a gate that this judge did not see opened is not open, and one that was rejected or passed in silence
+ * is that, whatever the message says.
+ */
+async function standingOf(deps: JudgeDeps, input: RuleInput): Promise<readonly GateStanding[]> {
+  const { planHash: plan } = input;
+  return await Promise.all(
+    input.standing.map(async (each) => {
+      if (each.state !== 'open' || plan === undefined) return each;
+      const seen = async (what: GateMark): Promise<boolean> => (await deps.store.read(`gates/${plan}/${each.gate}/${what}`)) !== undefined;
+      if (await seen('rejected')) return { ...each, state: 'rejected' as const };
+      if (await seen('defaulted')) return { ...each, state: 'defaulted' as const };
+      return (await seen('opened')) ? each : { ...each, state: 'pending' as const };
+    }),
+  );
+}
+
+type GateMark = 'opened' | 'rejected' | 'defaulted';
+
 /** Marks what happened to a gate once, in the store, by the judge's own clock: a message may say anything of it later. Answers when it was marked first. */
-async function markGate(deps: JudgeDeps, planHash: Hash, gate: string, what: 'opened' | 'rejected'): Promise<string> {
+async function markGate(deps: JudgeDeps, planHash: Hash, gate: string, what: GateMark): Promise<string> {
   const now = deps.clock().toISOString();
   const mark = await deps.store.createIfAbsent(`gates/${planHash}/${gate}/${what}`, new TextEncoder().encode(now));
   return mark.created ? now : new TextDecoder().decode(mark.existing);
@@ -71,7 +104,10 @@ export function createRecordGate(deps: JudgeDeps) {
       const gate = plan.gates.find((each) => each.id === input.gate);
       if (!gate || planHash(plan) !== input.planHash) throw fault('decision.no-such-gate', { gate: input.gate });
       if (input.event === 'opened') await markGate(deps, input.planHash, input.gate, 'opened');
-      if (input.event === 'defaulted') await expectSilence(deps, input, gate.rule);
+      if (input.event === 'defaulted') {
+        await expectSilence(deps, input, gate.rule);
+        await markGate(deps, input.planHash, input.gate, 'defaulted');
+      }
       const roles = input.event === 'escalated' || input.event === 'defaulted' ? gate.rule.escalateTo : gate.rule.roles;
       const told = deps
         .people()

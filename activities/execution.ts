@@ -3,118 +3,182 @@ import type { InventoryFinding, Snapshot } from '../domain/assessment.ts';
 import type { Hash } from '../domain/canonical.ts';
 import { codeOf, type ErrorCode, fault, isFault } from '../domain/errors.ts';
 import type { ApplyInput, ApplyResult, RefusalRecord, RevertInput, RevertResult, StepRecord, Warrant } from '../domain/execution.ts';
-import type { CaptureInput } from '../domain/messages.ts';
+import type { CaptureInput, InspectInput, InspectResult } from '../domain/messages.ts';
 import { type Observation, unknown } from '../domain/observation.ts';
 import { type Plan, type PlanStep, planHash, stepKey } from '../domain/plan.ts';
+import type { AnyRecord } from '../domain/record-bodies.ts';
 import { checkWarrant } from '../domain/warrant.ts';
 import type { Action, Probed, StepContext } from '../providers/contract.ts';
 import type { ProviderDeps } from './deps.ts';
 import { guarded } from './failure.ts';
+import { Lanes } from './lane.ts';
 import { type Pulse, withPulse } from './pulse.ts';
 
 /** Captures the before-states of the steps named, all of this worker's account. Read-only; needs no warrant. */
 export function createCapture(deps: ProviderDeps) {
   return async function capture(input: CaptureInput): Promise<{ readonly snapshot: Hash }> {
-    return await guarded(() =>
-      withPulse(async (pulse) => {
-        const plan = (await deps.records.read(input.plan, 'plan')).body;
-        const inventory = await inventoryOf(deps, plan);
-        const steps = plan.steps.filter(
-          (step) => input.steps.includes(step.id) && step.provider === deps.provider && step.account === deps.account,
-        );
-        const befores: Record<string, unknown> = {};
-        await Promise.all(
-          steps.map(async (step) => {
-            const context = contextOf(deps, pulse, plan, step, {}, inventory);
-            befores[stepKey(step.action, step.target)] = await actionFor(deps, step).capture(step.target, context);
-          }),
-        );
-        const body: Snapshot = { befores, evidence: {} };
-        const snapshot = await deps.records.write('snapshot', { ...placeOf(plan), standsOn: [input.plan], body });
-        return { snapshot };
-      }),
+    return await guarded(
+      () =>
+        withPulse(async (pulse) => {
+          expectWorkflow();
+          const plan = (await deps.records.read(input.plan, 'plan')).body;
+          const inventory = await inventoryOf(deps, plan);
+          const steps = plan.steps.filter(
+            (step) => input.steps.includes(step.id) && step.provider === deps.provider && step.account === deps.account,
+          );
+          const befores: Record<string, unknown> = {};
+          await Promise.all(
+            steps.map(async (step) => {
+              const context = contextOf(deps, pulse, plan, step, {}, inventory);
+              befores[stepKey(step.action, step.target)] = await actionFor(deps, step).capture(step.target, context);
+            }),
+          );
+          const body: Snapshot = { befores, evidence: {} };
+          const snapshot = await deps.records.write('snapshot', { ...placeOf(plan), standsOn: [input.plan], body });
+          return { snapshot };
+        }),
+      (error) => recordStray(deps, input, 'a capture', error),
     );
   };
 }
 
 /** Applies one step under a warrant, then probes until the change is seen in effect or the account's patience ends. */
-export function createApply(deps: ProviderDeps) {
+export function createApply(deps: ProviderDeps, lanes = new Lanes()) {
   return async function apply(input: ApplyInput): Promise<ApplyResult> {
     const course = new Course(deps, input.warrant, 'apply');
     return await guarded(
       () =>
-        withPulse(async (pulse) => {
-          const { plan, step, before, action, attested } = await course.admit(input.warrant.decisions);
-          const context = {
-            ...contextOf(deps, pulse, plan, step, await madeBy(deps, input.made), await inventoryOf(deps, plan), input.heldBy),
-            attested,
-          };
-          const applied = await action.apply(step.target, before, context);
-          course.requestIds.push(...applied.requestIds);
-          const probed = await probeUntilSeen(action, step, before, context, pulse, course.requestIds, applied.made);
-          const clocks = {
-            acceptedAt: applied.acceptedAt,
-            ...(probed.effectiveAt ? { effectiveAt: probed.effectiveAt } : {}),
-            ...(applied.descendantsDieAt ? { descendantsDieAt: applied.descendantsDieAt } : {}),
-          };
-          const facts = { ...applied.facts, ...probed.facts };
-          const record = await course.write({
-            outcome: applied.outcome,
-            observation: probed.observation,
-            clocks,
-            ...(applied.made ? { made: applied.made } : {}),
-            ...(applied.residual ? { residual: applied.residual } : {}),
-            ...(Object.keys(facts).length > 0 ? { facts } : {}),
-          });
-          return {
-            record,
-            outcome: applied.outcome,
-            observation: probed.observation,
-            clocks,
-            ...(applied.made ? { made: applied.made } : {}),
-            ...(applied.residual ? { residual: applied.residual } : {}),
-          };
-        }),
+        withPulse((pulse) =>
+          lanes.run(laneOf(input.warrant), pulse.signal, async () => {
+            const { plan, step, before, action, attested } = await course.admit(input.warrant.decisions);
+            const context = {
+              ...contextOf(deps, pulse, plan, step, await madeBy(deps, input.made), await inventoryOf(deps, plan), input.heldBy),
+              attested,
+            };
+            await course.expectStanding();
+            pulse.signal.throwIfAborted();
+            const applied = await action.apply(step.target, before, context);
+            course.requestIds.push(...applied.requestIds);
+            const probed = await probeUntilSeen(action, step, before, context, pulse, course.requestIds, applied.made);
+            const clocks = {
+              acceptedAt: applied.acceptedAt,
+              ...(probed.effectiveAt ? { effectiveAt: probed.effectiveAt } : {}),
+              ...(applied.descendantsDieAt ? { descendantsDieAt: applied.descendantsDieAt } : {}),
+            };
+            const facts = { ...applied.facts, ...probed.facts };
+            const told = {
+              outcome: applied.outcome,
+              observation: probed.observation,
+              clocks,
+              ...(applied.made ? { made: applied.made } : {}),
+              ...(applied.residual ? { residual: applied.residual } : {}),
+            };
+            const record = await course.write({ ...told, ...(Object.keys(facts).length > 0 ? { facts } : {}) });
+            return { record, ...told };
+          }),
+        ),
       (error) => course.recordFailure(error),
     );
   };
 }
 
 /** Takes one step back, from what `capture` wrote down alone. */
-export function createRevert(deps: ProviderDeps) {
+export function createRevert(deps: ProviderDeps, lanes = new Lanes()) {
   return async function revert(input: RevertInput): Promise<RevertResult> {
     const course = new Course(deps, input.warrant, 'revert');
     return await guarded(
       () =>
-        withPulse(async (pulse) => {
-          const { plan, step, before, action } = await course.admit([input.because], input);
-          const made = { ...(await madeBy(deps, input.made)) };
-          const context = contextOf(deps, pulse, plan, step, made, await inventoryOf(deps, plan), input.heldBy);
-          const reverted = action.revert
-            ? await action.revert(step.target, before, context)
-            : {
-                outcome: 'already' as const,
-                requestIds: [],
-                observation: unknown(deps.clock().toISOString(), 'engine', 'there is nothing to take back'),
-              };
-          course.requestIds.push(...reverted.requestIds);
-          const record = await course.write({
-            outcome: reverted.outcome,
-            observation: reverted.observation,
-            ...(reverted.residual ? { residual: reverted.residual } : {}),
-            ...(reverted.facts ? { facts: reverted.facts } : {}),
-          });
-          return {
-            record,
-            outcome: reverted.outcome,
-            observation: reverted.observation,
-            ...(reverted.residual ? { residual: reverted.residual } : {}),
-          };
-        }),
+        withPulse((pulse) =>
+          lanes.run(laneOf(input.warrant), pulse.signal, async () => {
+            const { plan, step, before, action } = await course.admit([input.because], input);
+            const made = { ...(await madeBy(deps, input.made)) };
+            const context = contextOf(deps, pulse, plan, step, made, await inventoryOf(deps, plan), input.heldBy);
+            const reverted = action.revert
+              ? await action.revert(step.target, before, context)
+              : {
+                  outcome: 'already' as const,
+                  requestIds: [],
+                  observation: unknown(deps.clock().toISOString(), 'engine', 'there is nothing to take back'),
+                };
+            course.requestIds.push(...reverted.requestIds);
+            const told = {
+              outcome: reverted.outcome,
+              observation: reverted.observation,
+              ...(reverted.residual ? { residual: reverted.residual } : {}),
+            };
+            const record = await course.write({ ...told, ...(reverted.facts ? { facts: reverted.facts } : {}) });
+            return { record, ...told };
+          }),
+        ),
       (error) => course.recordFailure(error),
     );
   };
 }
+
+/**
+ * Looks whether what a step did still stands, for a person who has finished it by hand. It changes nothing, hence needs no warrant; what it saw is signed, and it is that and no
+ * word of anybody that ends a stuck step.
+ */
+export function createInspect(deps: ProviderDeps) {
+  return async function inspect(input: InspectInput): Promise<InspectResult> {
+    return await guarded(
+      () =>
+        withPulse(async (pulse) => {
+          expectWorkflow();
+          const { warrant } = input;
+          const plan = (await deps.records.read(warrant.plan, 'plan')).body;
+          const snapshot = await deps.records.read(warrant.snapshot, 'snapshot');
+          const step = plan.steps.find((each) => each.id === warrant.step);
+          if (!step || step.provider !== deps.provider || step.account !== deps.account)
+            throw fault('warrant.no-such-step', { incident: warrant.incident, step: warrant.step });
+          const action = actionFor(deps, step);
+          const made = await madeBy(deps, input.made);
+          const context = contextOf(deps, pulse, plan, step, made, await inventoryOf(deps, plan));
+          const before = snapshot.body.befores[stepKey(step.action, step.target)];
+          const { observation, requestIds } = await action.probe(step.target, before, context);
+          const body: StepRecord = {
+            plan: warrant.plan,
+            step: step.id,
+            action: step.action,
+            direction: 'inspect',
+            attempt: activityInfo().attempt,
+            observation,
+            requestIds,
+          };
+          const record = await deps.records.write('step', { ...placeOf(plan), standsOn: [warrant.plan, warrant.snapshot], body });
+          return { record, observation };
+        }),
+      (error) => recordStray(deps, input.warrant, 'an inspection', error),
+    );
+  };
+}
+
+/** Reads are for workflows. An activity that somebody started by itself has no run whose record it could stand in, and nobody who needs the answer. */
+export function expectWorkflow(): void {
+  if (activityInfo().workflowExecution === undefined) throw fault('warrant.other-run', { because: 'no workflow asks' });
+}
+
+/** A refusal record for a read that came without a workflow; whatever else a read fails of is in the failure itself. */
+export async function recordStray(
+  deps: ProviderDeps,
+  place: { readonly incident: string; readonly run: string; readonly round: number },
+  attempted: string,
+  error: unknown,
+): Promise<Hash | undefined> {
+  const code = codeOf(error);
+  if (code !== 'warrant.other-run') return undefined;
+  const { incident, run, round } = place;
+  const body: RefusalRecord = {
+    code,
+    attempted: `${attempted} by activity ${activityInfo().activityId}`,
+    words: wordsOf(error, code),
+    by: 'no workflow',
+  };
+  return await deps.records.write('refusal', { incident, run, round, standsOn: [], body });
+}
+
+/** Everything that is done to one step goes through one lane. */
+const laneOf = (warrant: Warrant): string => `${warrant.plan}/${warrant.step}`;
 
 /** One admitted step: the warrant checked against this worker's own trust, people and clock, and spent; and the records it leaves. */
 class Course {
@@ -145,6 +209,7 @@ class Course {
     const plan = planRecord.body;
     const snapshot = await readOr(deps, warrant.snapshot, 'snapshot', 'warrant.not-captured');
     const authorities = await Promise.all(decisions.map((hash) => deps.records.readAny(hash)));
+    const needs = revert ? {} : await readNeeds(deps, warrant);
     // Who may not roll back stands in the verdict, since a plan without gates bars nobody.
     const barred = revert ? (await deps.records.read(plan.verdict, 'verdict')).body.barred : undefined;
     const checked = checkWarrant({
@@ -154,6 +219,7 @@ class Course {
       plan: planRecord,
       snapshot,
       authorities,
+      needs,
       provider: deps.provider,
       account: deps.account,
       mode: deps.mode,
@@ -178,6 +244,17 @@ class Course {
     return { plan, step: checked.step, before, action, attested: checked.approvals ?? [] };
   }
 
+  /**
+   * Refuses an apply that comes after the step's undo was admitted: an attempt that slept through a rollback must not do again what was undone. Asked for right before the
+   * change, since between the two nothing holds a worker of another process back.
+   */
+  async expectStanding(): Promise<void> {
+    const { plan, step } = this.#admitted ?? {};
+    if (!plan || !step) throw fault('engine.unexpected', { step: this.#warrant.step });
+    if (await this.#deps.store.read(`spent/${planHash(plan)}/${step.id}/revert`))
+      throw fault('warrant.taken-back', { incident: this.#warrant.incident, step: step.id });
+  }
+
   async write(body: Partial<StepRecord> & { observation: Observation }): Promise<Hash> {
     const { plan, step } = this.#admitted ?? {};
     if (!plan || !step) throw fault('engine.unexpected', { step: this.#warrant.step });
@@ -192,7 +269,7 @@ class Course {
     };
     return await this.#deps.records.write('step', {
       ...placeOf(plan),
-      standsOn: [this.#warrant.plan, this.#warrant.snapshot, ...this.#warrant.decisions],
+      standsOn: [this.#warrant.plan, this.#warrant.snapshot, ...this.#warrant.decisions, ...Object.values(this.#warrant.needs ?? {})],
       body: full,
     });
   }
@@ -232,6 +309,19 @@ async function readOr<T extends 'plan' | 'snapshot'>(deps: ProviderDeps, hash: H
     if (codeOf(error) === 'record.missing') throw fault(type === 'plan' ? 'warrant.plan-missing' : otherwise, { [type]: hash }, error);
     throw fault(otherwise, { [type]: hash }, error);
   }
+}
+
+/** The records a warrant names for what the step needs. One that is not there or not good is as if it were not named: the check says which need is unmet. */
+async function readNeeds(deps: ProviderDeps, warrant: Warrant): Promise<Record<string, AnyRecord>> {
+  const out: Record<string, AnyRecord> = {};
+  for (const [id, hash] of Object.entries(warrant.needs ?? {})) {
+    try {
+      out[id] = await deps.records.readAny(hash);
+    } catch (error) {
+      if (!codeOf(error).startsWith('record.')) throw error;
+    }
+  }
+  return out;
 }
 
 /** The address of a plan's records. */

@@ -1,6 +1,6 @@
-import { ApplicationFailure, activityInfo, log } from '@temporalio/activity';
+import { ApplicationFailure, activityInfo, CancelledFailure, log } from '@temporalio/activity';
 import type { Hash } from '../domain/canonical.ts';
-import { codeOf, isFault, registry } from '../domain/errors.ts';
+import { codeOf, fault, isFault, registry } from '../domain/errors.ts';
 
 /**
  * Runs an activity's body and turns what it throws into a failure that may stand in a history: our code as its type, our words as its message, the record of it
@@ -10,16 +10,18 @@ export async function guarded<T>(body: () => Promise<T>, recorded?: (error: unkn
   try {
     return await body();
   } catch (error) {
-    if (error instanceof Error && (error.name === 'CancelledFailure' || error.name === 'AbortError')) throw error;
-    const code = codeOf(error);
+    const interrupted = error instanceof Error && (error.name === 'CancelledFailure' || error.name === 'AbortError');
+    const code = interrupted ? 'engine.interrupted' : codeOf(error);
     const entry = registry[code];
     const retryable = code === 'engine.unexpected' ? true : entry.retryable;
     let record: Hash | undefined;
     try {
-      record = await recorded?.(error);
+      record = await recorded?.(interrupted ? fault('engine.interrupted') : error);
     } catch (second) {
       log.warn('a failure could not be recorded', { code: codeOf(second) });
     }
+    // The server wants to hear of a cancellation that it was one, or it would try again.
+    if (interrupted) throw new CancelledFailure(entry.title, record ? [record] : []);
     if (code === 'engine.unexpected')
       log.warn('unexpected failure', {
         activity: activityInfo().activityType,

@@ -1,9 +1,9 @@
-import { activityInfo } from '@temporalio/activity';
+import { activityInfo, Context } from '@temporalio/activity';
 import { WithStartWorkflowOperation } from '@temporalio/client';
-import { ApplicationFailure } from '@temporalio/common';
+import { ApplicationFailure, CancelledFailure, WorkflowNotFoundError } from '@temporalio/common';
 import { fault } from '../domain/errors.ts';
 import { holdId, judgeQueue } from '../domain/manifest.ts';
-import { type HoldAnswer, type HoldInput, UpdateName, WorkflowName } from '../domain/messages.ts';
+import { type EndedInput, type EndedResult, type HoldAnswer, type HoldInput, UpdateName, WorkflowName } from '../domain/messages.ts';
 import type { JudgeDeps } from './deps.ts';
 import { withPulse } from './pulse.ts';
 
@@ -26,7 +26,8 @@ export function createReachHold(deps: JudgeDeps) {
         workflowIdConflictPolicy: 'USE_EXISTING',
       });
       try {
-        return await deps.client.workflow.executeUpdateWithStart<
+        // Called off, it waits no longer: the undo that follows goes to the hold itself, which gives the step up there.
+        const asked = deps.client.workflow.executeUpdateWithStart<
           (memory?: never) => Promise<unknown>,
           HoldAnswer,
           [HoldInput & { key: string }]
@@ -35,7 +36,9 @@ export function createReachHold(deps: JudgeDeps) {
           args: [{ ...input, key }],
           startWorkflowOperation: operation,
         });
+        return await Promise.race([asked, Context.current().cancelled]);
       } catch (error) {
+        if (error instanceof CancelledFailure) throw error;
         const cause = rootOf(error);
         // The hold's own failure keeps its code; anything else (a server that is away) is tried again.
         if (cause)
@@ -52,6 +55,23 @@ export function createReachHold(deps: JudgeDeps) {
         });
       }
     });
+  };
+}
+
+/** Says which of the runs named are over, by the server: closed, terminated or not there at all. A run that cannot be asked after counts as going on. */
+export function createEndedHolders(deps: JudgeDeps) {
+  return async function endedHolders(input: EndedInput): Promise<EndedResult> {
+    const ended: string[] = [];
+    for (const each of input.runs) {
+      const [workflowId = '', runId = ''] = each.split('|');
+      try {
+        const { status } = await deps.client.workflow.getHandle(workflowId, runId || undefined).describe();
+        if (status.name !== 'RUNNING' && status.name !== 'PAUSED') ended.push(each);
+      } catch (error) {
+        if (error instanceof WorkflowNotFoundError) ended.push(each);
+      }
+    }
+    return { ended };
   };
 }
 

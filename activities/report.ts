@@ -27,6 +27,7 @@ export function createReceive(deps: JudgeDeps) {
         refusals.push(await deps.records.write('refusal', { ...place, standsOn: [], body }));
       };
       if (input.undecodable > 0) await refuse(`${input.undecodable} messages could not be read`);
+      for (const strange of (input.strange ?? []).slice(0, 50)) await refuse(String(strange).slice(0, 200));
       const fresh: ReportRecord[] = [];
       for (const sighting of input.sightings) {
         if (!hasCanonicalForm(sighting)) {
@@ -71,6 +72,7 @@ export function createReceive(deps: JudgeDeps) {
         ...(exposedSince ? { exposedSince } : {}),
         ...(previousRun ? { previousRun } : {}),
         recheckMs: deps.configuration.recheckMs,
+        pace: deps.configuration.pace,
         weight,
       };
     });

@@ -15,6 +15,8 @@ import { judgeQueue } from '../domain/manifest.ts';
 import {
   type ExportInput,
   type ExportResult,
+  type FinishRequest,
+  type FinishResult,
   type IncidentResult,
   type IncidentStatus,
   QueryName,
@@ -52,6 +54,11 @@ export interface IncidentClient {
   decide(signed: SignedDecision): Promise<DecisionRuling>;
   /** As {@link decide}, for a decision whose verdict is `rollback`; refuses to send any other. */
   rollback(signed: SignedDecision): Promise<DecisionRuling>;
+  /**
+   * Says that a stuck step has been finished by hand. The provider's worker looks whether anything of it still stands, and only what it sees ends the step; otherwise the
+   * answer says why not, and the step stays stuck.
+   */
+  finish(step: string): Promise<FinishResult>;
   /** Yields the status now and after every change, until the run has ended. A server or judge that is away is waited for. */
   watch(options?: WatchOptions): AsyncIterable<IncidentStatus>;
   /**
@@ -118,6 +125,11 @@ export function incidentClient(context: ClientContext, id: string, run?: string)
         throw fault('usage.invalid', { expected: 'a rollback', found: String(content.verdict) });
       return decide(signed);
     },
+    finish: (step) =>
+      asked(
+        'finish',
+        async () => await handleOf(run).executeUpdate<FinishResult, [FinishRequest]>(UpdateName.FINISH, { args: [{ step }] }),
+      ),
     async *watch({ everyMs = 500, signal }: WatchOptions = {}) {
       let watched = run;
       let seen: string | undefined;

@@ -42,6 +42,13 @@ export const configurationFileSchema = z
     accounts: z.array(account).default([]),
     recheck: durationField.prefault('5m'),
     codec: z.strictObject({ enabled: z.boolean().default(true) }).prefault({}),
+    pace: z
+      .strictObject({
+        heartbeat: durationField.prefault('30s'),
+        retryCeiling: durationField.prefault('30s'),
+        stuckAfter: durationField.prefault('10m'),
+      })
+      .prefault({}),
   })
   .superRefine((value, context) => {
     const seen = new Set<string>();
@@ -51,6 +58,10 @@ export const configurationFileSchema = z
         context.addIssue({ code: 'custom', path: ['accounts', index, 'account'], message: 'the account stands here a second time' });
       seen.add(name);
     });
+    if (value.pace.heartbeat < 2000) context.addIssue({ code: 'custom', path: ['pace', 'heartbeat'], message: 'expected 2s or more' });
+    if (value.pace.retryCeiling < 100)
+      context.addIssue({ code: 'custom', path: ['pace', 'retryCeiling'], message: 'expected 100ms or more' });
+    if (value.pace.stuckAfter < 1000) context.addIssue({ code: 'custom', path: ['pace', 'stuckAfter'], message: 'expected 1s or more' });
     if (value.recheck < 1) context.addIssue({ code: 'custom', path: ['recheck'], message: 'expected more than nothing' });
   });
 
@@ -59,7 +70,7 @@ export const configurationFileSchema = z
  * with file, line, column and path of the first problem. Looks at no other file.
  */
 export function parseConfiguration(text: string, file: string): Configuration {
-  const { recheck, drop, store, ...read } = parseYaml(text, file, configurationFileSchema);
+  const { recheck, drop, store, pace, ...read } = parseYaml(text, file, configurationFileSchema);
   const folder = dirname(resolve(file));
   const absolute = (name: string): string => (isAbsolute(name) ? name : resolve(folder, name));
   const directory = absolute(store.directory);
@@ -73,5 +84,6 @@ export function parseConfiguration(text: string, file: string): Configuration {
     inventory: absolute(read.inventory),
     accounts: read.accounts.map((entry) => ({ ...entry, credentials: absolute(entry.credentials) })),
     recheckMs: recheck,
+    pace: { heartbeatMs: pace.heartbeat, retryCeilingMs: pace.retryCeiling, stuckAfterMs: pace.stuckAfter },
   };
 }

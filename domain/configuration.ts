@@ -18,7 +18,21 @@ export interface Configuration {
   /** How often a watching incident looks again. */
   readonly recheckMs: number;
   readonly codec: { readonly enabled: boolean };
+  readonly pace: Pace;
 }
+
+/** How patient the engine is with what does not answer. All in milliseconds. */
+export interface Pace {
+  /** An activity that has not beaten for so long is taken for dead and tried again. Workers beat about once a second. At least 2000. */
+  readonly heartbeatMs: number;
+  /** The longest pause between two tries of one activity: how soon after an outage the first try comes. */
+  readonly retryCeilingMs: number;
+  /** A step that cannot be taken back for so long, since its provider does not answer, is `stuck`: a person is told what is left, and it is tried again more slowly. */
+  readonly stuckAfterMs: number;
+}
+
+/** The pace where the configuration states none. */
+export const usualPace: Pace = { heartbeatMs: 30_000, retryCeilingMs: 30_000, stuckAfterMs: 600_000 };
 
 export interface AccountEntry {
   readonly provider: string;

@@ -29,6 +29,8 @@ export interface Warrant {
   readonly decisions: readonly Hash[];
   /** Where the before-state stands: a snapshot record that holds it. */
   readonly snapshot: Hash;
+  /** The signed step records of what the step needs, by step id: each says that the need was applied and is in effect. */
+  readonly needs?: Readonly<Record<string, Hash>>;
 }
 
 /** The argument of an `apply` activity. `made` are the references earlier mints of this plan made, by step id, with the record that says so. */
@@ -73,7 +75,8 @@ export interface StepRecord {
   readonly plan: Hash;
   readonly step: string;
   readonly action: string;
-  readonly direction: 'apply' | 'revert';
+  /** `inspect`: somebody said that it was finished by hand, and the worker looked. */
+  readonly direction: 'apply' | 'revert' | 'inspect';
   readonly attempt: number;
   readonly outcome?: Outcome;
   readonly observation: Observation;

@@ -1,8 +1,9 @@
 import type { Hash } from './canonical.ts';
+import type { Pace } from './configuration.ts';
 import type { CredentialRef, Residual } from './credential.ts';
 import type { DecisionRuling, GateStanding, SignedDecision } from './decision.ts';
 import type { ErrorCode } from './errors.ts';
-import type { ApplyInput, ApplyResult, RevertInput, RevertResult } from './execution.ts';
+import type { ApplyInput, ApplyResult, RevertInput, RevertResult, Warrant } from './execution.ts';
 import type { Observation } from './observation.ts';
 import type { DoneStep, Plan, PlanGate, PlanStep, PredictedOutage } from './plan.ts';
 import type { Mode } from './policy.ts';
@@ -13,8 +14,8 @@ import type { Extent, GateState, IncidentState, StepState } from './states.ts';
 /** Names of workflows, signals, updates and queries. Whoever talks to the engine needs these and nothing of `workflows`. */
 export const WorkflowName = { LEAK_RESPONSE: 'leakResponse', PRINCIPAL_HOLD: 'principalHold', ARCHIVE: 'archive' } as const;
 export const SignalName = { SIGHTING: 'sighting', APPROVE: 'approve', REJECT: 'reject', ROLLBACK: 'rollback' } as const;
-export const UpdateName = { DECIDE: 'decide', HOLD: 'hold' } as const;
-export const QueryName = { STATUS: 'status', CHAIN: 'chain' } as const;
+export const UpdateName = { DECIDE: 'decide', HOLD: 'hold', FINISH: 'finish' } as const;
+export const QueryName = { STATUS: 'status', CHAIN: 'chain', HELD: 'held' } as const;
 
 /** Search attributes, all of type Keyword; they are never encrypted and hold nothing but states. */
 export const SearchAttribute = {
@@ -118,6 +119,8 @@ export interface ReceiveInput {
   readonly earlier: readonly Hash[];
   /** Messages that could not be read, as far as they could be described. */
   readonly undecodable: number;
+  /** What else came and was refused before it could be read: in a few words each. */
+  readonly strange?: readonly string[];
   /** True in the first round: look up the run before this one. */
   readonly opening: boolean;
 }
@@ -138,6 +141,8 @@ export interface ReceiveResult {
   readonly exposedSince?: string;
   readonly previousRun?: string;
   readonly recheckMs: number;
+  /** How patient the run is with what does not answer. */
+  readonly pace: Pace;
   /** How bad the worst sighting is; a higher one than before makes the loop assess and judge again. */
   readonly weight: number;
 }
@@ -225,6 +230,34 @@ export interface HoldInput {
   readonly direction: 'apply' | 'revert';
   readonly apply?: ApplyInput;
   readonly revert?: RevertInput;
+  readonly pace?: Pace;
+}
+
+/** Which of the runs named are over: `<workflow id>|<run id>` each. */
+export interface EndedInput {
+  readonly runs: readonly string[];
+}
+export interface EndedResult {
+  readonly ended: readonly string[];
+}
+
+/** What `finish` asks for: that a stuck step is looked at again, since somebody has finished it by hand. */
+export interface FinishRequest {
+  readonly step: string;
+}
+/** What came of it. `finished` only where the provider's worker has seen that nothing of the step stands any more. */
+export interface FinishResult {
+  readonly step: string;
+  readonly finished: boolean;
+  readonly why: string;
+  readonly observation?: Observation;
+  readonly record?: Hash;
+}
+
+/** Who holds a principal. `holders`: by action, the run of each incident that holds it so. `orphaned`: controls whose last holder ended without lifting them. */
+export interface HoldStatus {
+  readonly holders: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly orphaned: Readonly<Record<string, string>>;
 }
 
 export interface ReviewInput {
@@ -249,6 +282,7 @@ export interface ExportInput {
   readonly run: string;
   /** Wait for the run to end; otherwise the bundle is of the run as it stands. */
   readonly untilEnded?: boolean;
+  readonly pace?: Pace;
 }
 export interface ExportResult {
   /** Where the bundle lies in the store. */
@@ -263,6 +297,7 @@ export interface JudgeActivities {
   rule(input: RuleInput): Promise<DecisionRuling>;
   recordGate(input: GateEventInput): Promise<GateEventResult>;
   reachHold(input: HoldInput): Promise<ApplyResult | RevertResult>;
+  endedHolders(input: EndedInput): Promise<EndedResult>;
   review(input: ReviewInput): Promise<{ readonly record: Hash }>;
   exportBundle(input: ExportInput): Promise<ExportResult>;
 }
@@ -302,12 +337,24 @@ export interface CaptureInput {
   readonly steps: readonly string[];
 }
 
+/** Look whether what a step did still stands; changes nothing and needs no warrant. */
+export interface InspectInput {
+  readonly warrant: Warrant;
+  readonly made: Readonly<Record<string, Hash>>;
+}
+export interface InspectResult {
+  readonly record: Hash;
+  /** Whether the step's change is in effect. */
+  readonly observation: Observation;
+}
+
 /** What a provider worker does. Only `apply` and `revert` change anything, and only with a warrant. */
 export interface ProviderActivities {
   assess(input: AssessInput): Promise<AssessResult>;
   capture(input: CaptureInput): Promise<{ readonly snapshot: Hash }>;
   apply(input: ApplyInput): Promise<ApplyResult>;
   revert(input: RevertInput): Promise<RevertResult>;
+  inspect(input: InspectInput): Promise<InspectResult>;
 }
 
 /** For the principal-hold: what it answers to `hold`. */

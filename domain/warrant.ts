@@ -17,6 +17,8 @@ export interface WarrantQuestion {
   readonly snapshot: RecordAs<'snapshot'>;
   /** The records the warrant names as its right to act: decisions, a gate's default, or for a revert the signed rollback or dismissal. */
   readonly authorities: readonly AnyRecord[];
+  /** The step records that the warrant names for what the step needs, by step id. */
+  readonly needs?: Readonly<Record<string, AnyRecord>>;
   /** The worker's own account and mode, out of its own configuration. */
   readonly provider: string;
   readonly account: string;
@@ -57,7 +59,7 @@ const skewMs = 2000;
  * Judges whether a step may be taken. Pure; nothing in it is believed for having come by message. The checks come in this order and the first that fails is the
  * refusal: signed by a judge whose key is valid now too (`warrant.unsigned`); engine, incident, run, round and asking workflow (`other-run`); step, account
  * and target (`no-such-step`); `expired`, which a revert is spared, since what was done under a plan must be undoable after it; `mode`;
- * `own-credential`; `not-captured`; `gate-unsatisfied`. That a step is spent once is for the caller to see to, with a mark in the store that only one can make.
+ * `own-credential`; `not-captured`; `needs-unmet`; `gate-unsatisfied`. That a step is spent once is for the caller to see to, with a mark in the store that only one can make.
  */
 export function checkWarrant(question: WarrantQuestion): WarrantAnswer {
   const plan = question.plan.body;
@@ -66,7 +68,9 @@ export function checkWarrant(question: WarrantQuestion): WarrantAnswer {
     faultOfPlan(question) ??
     faultOfRun(question, step) ??
     faultOfStep(question, step) ??
-    (step && (faultOfCapture(question, step) ?? (question.revert ? faultOfRevert(question) : faultOfGate(question, step))));
+    (step &&
+      (faultOfCapture(question, step) ??
+        (question.revert ? faultOfRevert(question) : (faultOfNeeds(question, step) ?? faultOfGate(question, step)))));
   if (refusal) return { ok: false, ...refusal };
   // faultOfStep has refused a step that is not there.
   if (!step) return { ok: false, code: 'warrant.no-such-step', words: 'the plan holds no such step' };
@@ -137,6 +141,31 @@ function faultOfCapture({ snapshot, plan, trust, provider, account }: WarrantQue
   if (snapshot.type !== 'snapshot' || !ours) return none('the snapshot is not by a worker of this account');
   if (snapshot.incident !== plan.incident || snapshot.run !== plan.run) return none('the snapshot is of another run');
   if (!Object.hasOwn(snapshot.body.befores, stepKey(step.action, step.target))) return none(`the snapshot holds nothing of ${step.id}`);
+  return undefined;
+}
+
+/**
+ * The order of a plan is the plan's, and no message's: each need has a record, signed by the worker of that need's account (or the judge, for what a person did), which says
+ * of this very plan that the need was applied and was seen in effect.
+ */
+function faultOfNeeds({ plan, warrant, needs = {}, trust }: WarrantQuestion, step: PlanStep): Refusal {
+  const unmet = (words: string): Refusal => ({ code: 'warrant.needs-unmet', words });
+  for (const id of step.needs) {
+    const need = plan.body.steps.find((each) => each.id === id);
+    const record = Object.hasOwn(needs, id) ? needs[id] : undefined;
+    if (need === undefined || record === undefined) return unmet(`nothing shows that ${id} is done`);
+    if (record.type !== 'step') return unmet(`a ${record.type} does not show that ${id} is done`);
+    const worker = keyAt(trust, record.by, KeyRole.WORKER, record.at);
+    const judge = need.provider === 'manual' && keyAt(trust, record.by, KeyRole.JUDGE, record.at) !== undefined;
+    if (!judge && !(worker?.provider === need.provider && worker.account === need.account))
+      return unmet(`${record.by} does not speak for ${need.provider}/${need.account}`);
+    const { body } = record;
+    const here =
+      record.engine === trust.engine && record.incident === plan.incident && record.run === plan.run && record.round === plan.round;
+    if (!here || body.plan !== warrant.plan || body.step !== id) return unmet(`what is shown for ${id} is of another plan or step`);
+    if (body.direction !== 'apply' || body.outcome === undefined || body.observation.state !== 'yes')
+      return unmet(`${id} was not seen in effect`);
+  }
   return undefined;
 }
 

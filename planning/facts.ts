@@ -1,6 +1,7 @@
 import type { Assessment, Consumer, Exposure, InventoryFinding, ProviderFinding, Store } from '../domain/assessment.ts';
 import type { Hash } from '../domain/canonical.ts';
 import { type CredentialNode, type GraphNode, nodeId, type Residual, titleOf } from '../domain/credential.ts';
+import { liftOf } from '../domain/lifts.ts';
 import type { Observation } from '../domain/observation.ts';
 import { type DoneStep, type Plan, stepKey, type Target } from '../domain/plan.ts';
 import { Proof, type ReportRecord } from '../domain/report.ts';
@@ -64,9 +65,6 @@ export interface Done {
   refusedBy(provider: string, lever: Pick<Lever, 'action' | 'target'>): string | undefined;
 }
 
-/** Which action takes off what another put on. */
-const liftedBy: Readonly<Record<string, string>> = { 'deny-principal': 'lift-deny', 'cut-off-sessions': 'lift-cut-off' };
-
 /** Indexes the done steps. */
 export function indexDone(steps: readonly DoneStep[]): Done {
   const byKey = new Map<string, { readonly at: number; readonly step: DoneStep }[]>();
@@ -83,7 +81,7 @@ export function indexDone(steps: readonly DoneStep[]): Done {
     active(provider, lever) {
       const last = all(provider, lever).findLast(({ step }) => step.state === 'done');
       if (!last) return undefined;
-      const lift = liftedBy[lever.action];
+      const lift = liftOf[lever.action];
       const lifted = lift
         ? all(provider, { action: lift, target: lever.target }).some(({ at, step }) => at > last.at && step.state === 'done')
         : false;

@@ -6,6 +6,7 @@ import { GateState, moveGate } from '../domain/states.ts';
 import { failureOf } from './failure.ts';
 import { type InboxEntry, type Incident, now } from './incident.ts';
 import { judge } from './ports.ts';
+import { expectResult } from './shapes.ts';
 
 /** Rules on decisions one after the other, for as long as the run lasts. What is refused is recorded as much as what counts. */
 export async function takeDecisions(incident: Incident): Promise<void> {
@@ -29,7 +30,7 @@ export async function takeDecisions(incident: Incident): Promise<void> {
 
 async function rule(incident: Incident, entry: InboxEntry): Promise<DecisionRuling> {
   const { judged } = incident;
-  const ruling = await judge.rule({
+  const ruling = await judge(incident.pace).rule({
     incident: incident.id,
     run: incident.run,
     round: incident.round,
@@ -48,7 +49,8 @@ async function rule(incident: Incident, entry: InboxEntry): Promise<DecisionRuli
     undoable: incident.undoable || incident.courses.some((course) => course.status.state === 'running'),
     standsOn: judged ? [judged.plan] : [],
   });
-  if (typeof ruling?.accepted !== 'boolean' || !isHash(ruling.record)) throw new TypeError('a ruling without a record');
+  expectResult('rule', ruling);
+  if (!isHash(ruling.record)) throw new TypeError('a ruling without a record');
   incident.enter('decision', ruling.record);
   return ruling;
 }
@@ -75,9 +77,11 @@ function heed(incident: Incident, ruling: DecisionRuling, plan: Hash | undefined
   switch (ruling.verdict) {
     case 'rollback':
       incident.rollback = { record, by: ruling.by };
+      incident.callOff();
       break;
     case 'dismiss':
       incident.dismissal = { record, by: ruling.by };
+      incident.callOff();
       break;
     case 'approve':
       if (!gate) break;
@@ -115,10 +119,6 @@ async function watchGate(incident: Incident, judged: JudgeResult, id: string, ov
   const openedAt = now();
   gate.openedAt = openedAt;
   gate.deadlineAt = new Date(Date.parse(openedAt) + gate.rule.deadlineMs).toISOString();
-  gate.state = moveGate(gate.state, GateState.OPEN);
-  if (!incident.courses.some((course) => course.status.state === 'running')) incident.move('deciding');
-  incident.note('engine', `asks: ${gate.question} (until ${gate.deadlineAt}; silence means: ${gate.rule.onSilence})`);
-  incident.show();
 
   const record = async (event: GateEventInput['event']): Promise<boolean> => {
     for (;;) {
@@ -131,7 +131,7 @@ async function watchGate(incident: Incident, judged: JudgeResult, id: string, ov
     }
   };
   const write = async (event: GateEventInput['event']): Promise<boolean> => {
-    const result = await judge.recordGate({
+    const result = await judge(incident.pace).recordGate({
       incident: incident.id,
       run: incident.run,
       round: incident.round,
@@ -142,7 +142,7 @@ async function watchGate(incident: Incident, judged: JudgeResult, id: string, ov
       openedAt,
       deadlineAt: gate.deadlineAt ?? openedAt,
     });
-    if (!isHash(result?.record)) throw new TypeError('a gate event without a record');
+    expectResult('recordGate', result);
     incident.enter('gate', result.record);
     if (event === 'defaulted') incident.gateRecords.set(id, [...(incident.gateRecords.get(id) ?? []), result.record]);
     if (event === 'reminded' || event === 'escalated')
@@ -150,7 +150,16 @@ async function watchGate(incident: Incident, judged: JudgeResult, id: string, ov
     return result.acknowledged;
   };
 
+  // Asked is what the judge has on record as asked: an answer that came before would be refused.
   const acknowledged = await record('opened');
+  if (closed()) {
+    if (gate.state === GateState.PENDING) gate.state = moveGate(gate.state, GateState.SUPERSEDED);
+    return;
+  }
+  gate.state = moveGate(gate.state, GateState.OPEN);
+  if (!incident.courses.some((course) => course.status.state === 'running')) incident.move('deciding');
+  incident.note('engine', `asks: ${gate.question} (until ${gate.deadlineAt}; silence means: ${gate.rule.onSilence})`);
+  incident.show();
   for (const after of gate.rule.reminderMs) {
     const wait = Date.parse(openedAt) + after - Date.parse(now());
     if (wait > 0 && (await condition(closed, wait))) break;

@@ -1,4 +1,4 @@
-import { condition } from '@temporalio/workflow';
+import { CancellationScope, condition } from '@temporalio/workflow';
 import { type Hash, isHash } from '../domain/canonical.ts';
 import type { ApplyInput, ApplyResult } from '../domain/execution.ts';
 import type { JudgeResult } from '../domain/messages.ts';
@@ -8,7 +8,7 @@ import { watchGates } from './decision.ts';
 import { failureOf } from './failure.ts';
 import type { Incident, StepCourse } from './incident.ts';
 import { holds, provider } from './ports.ts';
-import { expectHashes } from './shapes.ts';
+import { expectResult } from './shapes.ts';
 
 /**
  * Carries a plan out: captures what the snapshot does not hold, for the whole plan at once and before any change; then lets every step go as soon as what it
@@ -63,15 +63,15 @@ async function captureAll(incident: Incident, judged: JudgeResult, all: readonly
   await Promise.all(
     [...groups].map(async ([key, courses]) => {
       const [name = '', account = ''] = key.split('\n');
-      const { snapshot } = expectHashes(
-        await provider(name, account).capture({
+      const { snapshot } = expectResult(
+        'capture',
+        await provider(name, account, incident.pace).capture({
           incident: incident.id,
           run: incident.run,
           round: incident.round,
           plan: judged.plan,
           steps: courses.map((course) => course.step.id),
         }),
-        'snapshot',
       );
       incident.enter('snapshot', snapshot);
       for (const course of courses) course.warrant.snapshot = snapshot;
@@ -127,7 +127,9 @@ async function run(incident: Incident, course: StepCourse): Promise<void> {
   if (incident.state === 'deciding') incident.move('executing');
   incident.show();
   try {
-    const result = expectHashes(await apply(incident, course), 'record');
+    // Registered before the effect: whoever calls the whole off from now on finds a step to interrupt, and to take back.
+    course.scope = new CancellationScope();
+    const result = expectResult('apply', await course.scope.run(() => apply(incident, course)));
     course.record = result.record;
     incident.enter('step', result.record);
     if (result.made) course.made = result.made;
@@ -154,6 +156,8 @@ async function run(incident: Incident, course: StepCourse): Promise<void> {
     }
     incident.moveStep(course, 'failed');
     incident.note('engine', `${step.title}: failed, ${failure.words} (${failure.code})`);
+  } finally {
+    delete course.scope;
   }
 }
 
@@ -174,21 +178,33 @@ export function warrantOf(incident: Incident, course: StepCourse): ApplyInput['w
     step: course.step.id,
     decisions: course.step.gate ? (incident.gateRecords.get(course.step.gate) ?? []) : [],
     snapshot: course.warrant.snapshot,
+    ...(course.step.needs.length > 0 ? { needs: needsOf(incident, course) } : {}),
   };
+}
+
+/** The records of what the step needs, which its own round has done. */
+function needsOf(incident: Incident, course: StepCourse): Record<string, Hash> {
+  const needs: Record<string, Hash> = {};
+  for (const id of course.step.needs) {
+    const record = incident.all.find((each) => each.round === course.round && each.step.id === id)?.record;
+    if (record) needs[id] = record;
+  }
+  return needs;
 }
 
 async function apply(incident: Incident, course: StepCourse): Promise<ApplyResult> {
   const { step } = course;
   const input: ApplyInput = { warrant: warrantOf(incident, course), made: madeSoFar(incident) };
   if (step.hold) {
-    return (await holds.reachHold({
+    return (await holds(incident.pace).reachHold({
       principal: step.hold,
       provider: step.provider,
       account: step.account,
       action: step.action.split('/')[1] ?? step.action,
       direction: 'apply',
       apply: input,
+      pace: incident.pace,
     })) as ApplyResult;
   }
-  return await provider(step.provider, step.account).apply(input);
+  return await provider(step.provider, step.account, incident.pace).apply(input);
 }

@@ -1,4 +1,4 @@
-import { ActivityFailure, ApplicationFailure, TimeoutFailure } from '@temporalio/workflow';
+import { ActivityFailure, ApplicationFailure, CancelledFailure, TimeoutFailure } from '@temporalio/workflow';
 import { type ErrorCode, registry } from '../domain/errors.ts';
 
 /** What a failure means, by its code alone: the type that the activity gave it. Nobody reads inside its text. */
@@ -9,6 +9,10 @@ export function failureOf(error: unknown): { readonly code: ErrorCode; readonly 
     const code = cause.type && cause.type in registry ? (cause.type as ErrorCode) : 'engine.unexpected';
     const record = cause.details?.[0];
     return { code, words: cause.message.slice(0, 300), ...(typeof record === 'string' ? { record } : {}) };
+  }
+  if (cause instanceof CancelledFailure) {
+    const record = cause.details?.[0];
+    return { code: 'engine.interrupted', words: 'called off while it ran', ...(typeof record === 'string' ? { record } : {}) };
   }
   if (cause instanceof TimeoutFailure) return { code: 'engine.unavailable', words: 'no worker answered in time' };
   return { code: 'engine.unexpected', words: cause instanceof Error ? cause.message.slice(0, 300) : 'no reason given' };

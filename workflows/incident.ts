@@ -1,9 +1,9 @@
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
-import { upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
+import { type CancellationScope, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
 import type { Hash } from '../domain/canonical.ts';
+import { type Pace, usualPace } from '../domain/configuration.ts';
 import type { Residual } from '../domain/credential.ts';
 import type { DecisionRuling } from '../domain/decision.ts';
-import type { ErrorCode } from '../domain/errors.ts';
 import {
   type GateStatus,
   type IncidentStatus,
@@ -42,6 +42,10 @@ export interface StepCourse {
   residual?: Residual;
   refusedBy?: string;
   readonly warrant: { readonly plan: Hash; snapshot: Hash };
+  /** While its apply runs: what interrupts it. */
+  scope?: CancellationScope;
+  /** While somebody's word that it was finished by hand is looked into. */
+  inspected?: boolean;
 }
 
 const attributes = {
@@ -72,6 +76,9 @@ export class Incident {
   /** Ids of the reports that have come. */
   readonly seen = new Set<string>();
   undecodable = 0;
+  /** Names of messages that this run does not know, not yet on record; and how many more came than are named. */
+  readonly strange: string[] = [];
+  strangeMore = 0;
   sightingCount = 0;
   readonly inbox: InboxEntry[] = [];
 
@@ -157,9 +164,8 @@ export class Incident {
   get undoable(): boolean {
     return this.all.some(
       (course) =>
-        (course.status.state === 'done' || course.status.state === 'failed') &&
-        course.step.reversibility === 'reversible' &&
-        course.status.outcome !== undefined,
+        (course.status.state === 'done' || course.status.state === 'failed' || course.status.state === 'stuck') &&
+        course.step.reversibility === 'reversible',
     );
   }
 
@@ -198,8 +204,19 @@ export class Incident {
     return this.reassess || (!this.unwound && (this.rollback !== undefined || this.dismissal !== undefined));
   }
 
-  refuse(code: ErrorCode, words: string): void {
-    this.note('engine', `refused: ${words} (${code})`);
+  /** How patient to be; the judge says so with the first report. */
+  get pace(): Pace {
+    return this.received?.pace ?? usualPace;
+  }
+
+  /** Interrupts what runs, since the whole was called off. What it may have done is then taken back. */
+  callOff(): void {
+    for (const course of this.courses) course.scope?.cancel();
+  }
+
+  /** Whether anything waits to be received. */
+  get unheard(): boolean {
+    return this.sightings.length > 0 || this.undecodable > 0 || this.strange.length > 0;
   }
 
   status(engine: string): IncidentStatus {

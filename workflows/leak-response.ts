@@ -4,6 +4,7 @@ import {
   CancellationScope,
   condition,
   ParentClosePolicy,
+  setDefaultSignalHandler,
   setHandler,
   startChild,
   workflowInfo,
@@ -19,10 +20,19 @@ import { takeDecisions } from './decision.ts';
 import { execute } from './execution.ts';
 import { failureOf } from './failure.ts';
 import { Incident, now } from './incident.ts';
-import { approveSignal, chainQuery, decideUpdate, rejectSignal, rollbackSignal, sightingSignal, statusQuery } from './messages.ts';
+import {
+  approveSignal,
+  chainQuery,
+  decideUpdate,
+  finishUpdate,
+  rejectSignal,
+  rollbackSignal,
+  sightingSignal,
+  statusQuery,
+} from './messages.ts';
 import { judge, provider } from './ports.ts';
-import { unwind } from './rollback.ts';
-import { expectHashes, isSighting, isSigned } from './shapes.ts';
+import { finish, unwind } from './rollback.ts';
+import { expectResult, isFinishRequest, isSighting, isSigned, mostOfMessage, sizeOf } from './shapes.ts';
 
 const slowest = 3_600_000;
 
@@ -34,7 +44,7 @@ export async function leakResponse(): Promise<IncidentResult> {
   const incident = new Incident();
   listen(incident);
 
-  await condition(() => incident.sightings.length > 0 || incident.undecodable > 0);
+  await condition(() => incident.unheard);
   const pumps = CancellationScope.nonCancellable(() => Promise.all([takeSightings(incident), takeDecisions(incident)]));
 
   // A run that nobody gave a report it can use has nothing to respond to, and must not stand in the way of one that has.
@@ -59,7 +69,7 @@ export async function leakResponse(): Promise<IncidentResult> {
 /** Registers every handler before anything is awaited. Handlers only put things down; no handler of a signal throws. */
 function listen(incident: Incident): void {
   setHandler(sightingSignal, (sighting: Sighting) => {
-    if (!isSighting(sighting) || !hasCanonicalForm(sighting)) incident.undecodable++;
+    if (!isSighting(sighting) || sizeOf(sighting) > mostOfMessage || !hasCanonicalForm(sighting)) incident.undecodable++;
     // The same report again is the same sighting: whoever is not sure that it arrived sends it once more.
     else if (incident.seen.has(sighting.report.id)) return;
     else {
@@ -69,15 +79,21 @@ function listen(incident: Incident): void {
     incident.stirred = true;
   });
   const put = (via: 'approve' | 'reject' | 'rollback') => (signed: SignedDecision) => {
-    incident.inbox.push({ signed: keepable(signed), via, receivedAt: now() });
+    incident.inbox.push({ signed: kept(signed), via, receivedAt: now() });
   };
+  // What is sent under a name nobody knows is put down too; many such are counted and no longer named.
+  setDefaultSignalHandler((name) => {
+    if (incident.strange.length < mostStrange)
+      incident.strange.push(`a signal named ${name.slice(0, 60).replaceAll(/[^\x20-\x7e]/g, '?')}`);
+    else incident.strangeMore++;
+  });
   setHandler(approveSignal, put('approve'));
   setHandler(rejectSignal, put('reject'));
   setHandler(rollbackSignal, put('rollback'));
   setHandler(
     decideUpdate,
     async (signed: SignedDecision): Promise<DecisionRuling> => {
-      const entry: (typeof incident.inbox)[number] = { signed: keepable(signed), via: 'decide', receivedAt: now() };
+      const entry: (typeof incident.inbox)[number] = { signed: kept(signed), via: 'decide', receivedAt: now() };
       incident.inbox.push(entry);
       await condition(() => entry.ruling !== undefined);
       return entry.ruling as DecisionRuling;
@@ -92,32 +108,47 @@ function listen(incident: Incident): void {
       },
     },
   );
+  setHandler(finishUpdate, (request) => finish(incident, request), {
+    validator: (request) => {
+      if (!isFinishRequest(request)) throw ApplicationFailure.nonRetryable('the id of a step is wanted', 'usage.invalid');
+    },
+  });
   setHandler(statusQuery, (): IncidentStatus => incident.status(incident.judged?.content.engine ?? ''));
   setHandler(chainQuery, () => incident.chain);
 }
+
+/** Most unknown messages that are named between two looks at them. */
+const mostStrange = 20;
+
+/** A decision as a record can keep it; one that is too large for that is refused for what stands in its place. */
+const kept = (signed: unknown): unknown => (sizeOf(signed) > mostOfMessage ? { unkept: 'it is too large' } : keepable(signed));
 
 /** Hands sightings to the judge as they come, for as long as the run lasts. A worse one makes the loop assess and judge again. */
 async function takeSightings(incident: Incident): Promise<void> {
   let weight = -1;
   for (;;) {
-    await condition(() => incident.sightings.length > 0 || incident.undecodable > 0 || incident.ended);
-    if (incident.sightings.length === 0 && incident.undecodable === 0) return;
-    const sightings = incident.sightings.splice(0, 50);
-    const undecodable = incident.undecodable;
+    await condition(() => incident.unheard || incident.ended);
+    if (!incident.unheard) return;
+    const sightings = incident.sightings.splice(0, fitting(incident.sightings));
+    const { undecodable, strangeMore } = incident;
+    const strange = incident.strange.splice(0);
     incident.undecodable = 0;
+    incident.strangeMore = 0;
+    if (strangeMore > 0) strange.push(`${strangeMore} more messages of names that are not known`);
     const opening = incident.received === undefined;
     try {
-      const received = expectHashes(
-        await judge.receive({
+      const received = expectResult(
+        'receive',
+        await judge(incident.pace).receive({
           incident: incident.id,
           run: incident.run,
           round: incident.round,
           sightings,
           earlier: [...incident.reports],
           undecodable,
+          ...(strange.length > 0 ? { strange } : {}),
           opening,
         }),
-        'inventory',
       );
       for (const report of received.reports) {
         incident.reports.push(report);
@@ -131,6 +162,7 @@ async function takeSightings(incident: Incident): Promise<void> {
           incident.note(report.reporter, `reported it, seen by ${report.format} in a ${report.origin.where}`);
       } else incident.note('engine', `${sightings.length - received.reports.length} of ${sightings.length} reports were refused`);
       if (undecodable > 0) incident.note('engine', `${undecodable} messages could not be read and were refused`);
+      if (strange.length > 0) incident.note('engine', `refused: ${strange.join('; ')}`);
       const previous = incident.received;
       incident.received = previous
         ? {
@@ -147,10 +179,23 @@ async function takeSightings(incident: Incident): Promise<void> {
       // Nothing is lost: they are put back, and tried again when the judge answers.
       incident.sightings.unshift(...sightings);
       incident.undecodable += undecodable;
+      incident.strange.unshift(...strange.slice(0, mostStrange));
       incident.note('engine', `the report could not be received: ${failureOf(error).words}`);
       await condition(() => false, '10s');
     }
   }
+}
+
+/** How many of the sightings one activity's argument can hold. */
+function fitting(sightings: readonly Sighting[]): number {
+  let size = 0;
+  let count = 0;
+  for (const sighting of sightings) {
+    size += sizeOf(sighting);
+    if (count > 0 && (count >= 50 || size > 8 * mostOfMessage)) break;
+    count++;
+  }
+  return count;
 }
 
 /** The loop to a fixpoint, then the watch over what remains, then the end. */
@@ -180,7 +225,7 @@ async function respond(incident: Incident): Promise<void> {
     if (!calledOff && idle.end) {
       if (await end(incident, idle.end)) return;
       // Something came in meanwhile: it is received or ruled on first.
-      await condition(() => incident.sightings.length === 0 && incident.undecodable === 0 && incident.inbox.length === 0, '30s');
+      await condition(() => !incident.unheard && incident.inbox.length === 0, '30s');
     } else if ((calledOff || idle.why !== 'sweep') && incident.courses.length === 0) {
       // Nothing was done in this round: wait, longer each time, until something is due or somebody speaks. A cut-off may stand for days, and a round has its price.
       const base = incident.received?.recheckMs ?? 60_000;
@@ -207,8 +252,9 @@ async function round(incident: Incident): Promise<{ why: 'watch' | 'sweep'; end?
   const sealed = received.sealed.filter((each) => !incident.tried.has(each.hash));
   const ours = incident.all.flatMap((course) => (course.made ? [course.made] : []));
   const common = { incident: incident.id, run: incident.run, round: incident.round };
-  const looked = expectHashes(
-    await provider(received.provider, received.account).assess({
+  const looked = expectResult(
+    'assess',
+    await provider(received.provider, received.account, incident.pace).assess({
       ...common,
       credential: received.credential,
       sealed,
@@ -220,15 +266,14 @@ async function round(incident: Incident): Promise<{ why: 'watch' | 'sweep'; end?
       ...(received.exposedSince ? { exposedSince: received.exposedSince } : {}),
       ours,
     }),
-    'finding',
-    'snapshot',
   );
   for (const each of sealed.slice(0, 5)) incident.tried.add(each.hash);
   incident.enter('finding', looked.finding);
   incident.enter('snapshot', looked.snapshot);
 
-  const judged = expectHashes(
-    await judge.judge({
+  const judged = expectResult(
+    'judge',
+    await judge(incident.pace).judge({
       ...common,
       reports: incident.reports,
       inventory: received.inventory,
@@ -239,10 +284,6 @@ async function round(incident: Incident): Promise<{ why: 'watch' | 'sweep'; end?
       ...(incident.judged ? { previousPlan: incident.judged.plan, previousVerdict: incident.judged.verdict } : {}),
       rolledBack: incident.rollback !== undefined || incident.dismissal !== undefined,
     }),
-    'assessment',
-    'verdict',
-    'plan',
-    'planHash',
   );
   incident.enter('assessment', judged.assessment);
   incident.enter('verdict', judged.verdict);
@@ -318,7 +359,7 @@ async function end(incident: Incident, as: 'closed' | 'dismissed' | 'rolled-back
       return false;
     }
   }
-  if (incident.sightings.length > 0 || incident.undecodable > 0 || (as === 'closed' && incident.inbox.length > 0)) return false;
+  if (incident.unheard || (as === 'closed' && incident.inbox.length > 0)) return false;
   if (as === 'closed') incident.move('watching');
   incident.move(as);
   const reviewed = await reviewAtEnd(incident);
@@ -329,7 +370,7 @@ async function end(incident: Incident, as: 'closed' | 'dismissed' | 'rolled-back
     await startChild(WorkflowName.ARCHIVE, {
       workflowId: `archive/${workflowInfo().runId}`,
       taskQueue: judgeQueue,
-      args: [{ incident: incident.id, run: incident.run, untilEnded: true }],
+      args: [{ incident: incident.id, run: incident.run, untilEnded: true, pace: incident.pace }],
       parentClosePolicy: ParentClosePolicy.ABANDON,
     });
   } catch (error) {
@@ -343,8 +384,9 @@ async function end(incident: Incident, as: 'closed' | 'dismissed' | 'rolled-back
 async function reviewAtEnd(incident: Incident): Promise<{ readonly record: Hash }> {
   for (;;) {
     try {
-      return expectHashes(
-        await judge.review({
+      return expectResult(
+        'review',
+        await judge(incident.pace).review({
           incident: incident.id,
           run: incident.run,
           round: incident.round,
@@ -360,7 +402,6 @@ async function reviewAtEnd(incident: Incident): Promise<{ readonly record: Hash 
           ...(incident.containedAt ? { containedAt: incident.containedAt } : {}),
           ...(incident.rotatedAt ? { rotatedAt: incident.rotatedAt } : {}),
         }),
-        'record',
       );
     } catch (error) {
       incident.note('engine', `the review could not be written yet: ${failureOf(error).words}`);

@@ -2,11 +2,12 @@ import { CancellationScope } from '@temporalio/workflow';
 import { canonicalJson, type Hash, isHash } from '../domain/canonical.ts';
 import type { Residual } from '../domain/credential.ts';
 import type { RevertInput, RevertResult } from '../domain/execution.ts';
+import type { FinishRequest, FinishResult } from '../domain/messages.ts';
 import { madeSoFar, warrantOf } from './execution.ts';
 import { failureOf } from './failure.ts';
 import type { Incident, StepCourse } from './incident.ts';
 import { holds, provider } from './ports.ts';
-import { expectHashes } from './shapes.ts';
+import { expectResult } from './shapes.ts';
 
 /**
  * Takes back what can be taken back: rounds from the last to the first, steps within a round against the order of their needs. It cannot be cancelled half way.
@@ -92,18 +93,20 @@ async function revert(incident: Incident, course: StepCourse, because: { readonl
     made: madeSoFar(incident),
   };
   try {
-    const result = expectHashes(
+    const { pace } = incident;
+    const result = expectResult(
+      'revert',
       step.hold
-        ? ((await holds.reachHold({
+        ? ((await holds(pace, 2 * pace.stuckAfterMs).reachHold({
             principal: step.hold,
             provider: step.provider,
             account: step.account,
             action: step.action.split('/')[1] ?? step.action,
             direction: 'revert',
             revert: input,
+            pace,
           })) as RevertResult)
-        : await provider(step.provider, step.account).revert(input),
-      'record',
+        : await provider(step.provider, step.account, pace, pace.stuckAfterMs).revert(input),
     );
     incident.enter('step', result.record);
     course.status.outcome = result.outcome;
@@ -120,5 +123,44 @@ async function revert(incident: Incident, course: StepCourse, because: { readonl
     course.status.byHand = step.byHand;
     incident.moveStep(course, 'stuck');
     incident.note('engine', `${step.title}: could not be taken back, ${failure.words} (${failure.code}); by hand: ${step.byHand}`);
+  }
+}
+
+/**
+ * Somebody says that a stuck step has been finished by hand. Nobody's word ends it: the provider's worker looks, and signs what it saw. Never throws, since it runs in the handler
+ * of an update.
+ */
+export async function finish(incident: Incident, { step: id }: FinishRequest): Promise<FinishResult> {
+  const course = incident.all.findLast((each) => each.step.id === id && each.status.state === 'stuck');
+  if (!course) return { step: id, finished: false, why: 'no step of that id is stuck' };
+  if (course.inspected) return { step: id, finished: false, why: 'it is being looked at' };
+  const { step } = course;
+  course.inspected = true;
+  try {
+    const { pace } = incident;
+    const input = { warrant: warrantOf(incident, course), made: madeSoFar(incident) };
+    const { record, observation } = expectResult(
+      'inspect',
+      await provider(step.provider, step.account, pace, pace.stuckAfterMs).inspect(input),
+    );
+    incident.enter('step', record);
+    const why = observation.state === 'unknown' ? observation.why : (observation.evidence ?? '');
+    const finished = observation.state === 'no' && course.status.state === 'stuck';
+    if (finished) {
+      course.status.observation = observation;
+      delete course.status.failure;
+      delete course.residual;
+      incident.moveStep(course, 'undone');
+      incident.stirred = true;
+      incident.note('engine', `${step.title}: finished by hand, and seen to be (${why})`, record);
+      incident.show();
+    } else incident.note('engine', `${step.title}: said to be finished by hand; still in effect: ${observation.state} (${why})`, record);
+    return { step: id, finished, why: finished ? why : `still in effect: ${observation.state} (${why})`, observation, record };
+  } catch (error) {
+    const failure = failureOf(error);
+    incident.note('engine', `${step.title}: could not be looked at, ${failure.words} (${failure.code})`);
+    return { step: id, finished: false, why: `it could not be looked at: ${failure.words} (${failure.code})` };
+  } finally {
+    course.inspected = false;
   }
 }

@@ -244,6 +244,7 @@ export async function play<T>(repository: 'acme/private' | 'acme/public', body: 
     root: made.rootPublic,
     accounts,
     recheckMs: 200,
+    pace: { heartbeatMs: 3_000, retryCeilingMs: 1_000, stuckAfterMs: 20_000 },
     codec: { enabled: true },
   };
   writeFileSync(configuration.policy, policyText);

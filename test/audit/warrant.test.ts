@@ -2,8 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { signerFrom, verifyEnvelope } from '../../audit/signing.ts';
 import type { Hash } from '../../domain/canonical.ts';
 import { registry } from '../../domain/errors.ts';
-import type { RevertInput } from '../../domain/execution.ts';
+import type { RevertInput, StepRecord } from '../../domain/execution.ts';
 import { holdId } from '../../domain/manifest.ts';
+import { unknown, yes } from '../../domain/observation.ts';
 import { type Plan, planHash, stepKey } from '../../domain/plan.ts';
 import { PayloadType } from '../../domain/record.ts';
 import type { AnyRecord } from '../../domain/record-bodies.ts';
@@ -83,7 +84,31 @@ function defaultOf(plan: Plan, change: Record<string, unknown> = {}, key = keys.
   );
 }
 
+/** A plan whose second step needs its first, asked for the second. */
+const needed = stepOf({ id: 'first' });
+const chained = withSteps(stepOf({ id: 'second', needs: ['first'] }), needed);
+function done(change: Partial<Record<keyof StepRecord, unknown>> = {}, key = keys.worker): AnyRecord {
+  const body = {
+    plan: planAddress,
+    step: 'first',
+    action: needed.action,
+    direction: 'apply',
+    attempt: 1,
+    outcome: 'changed',
+    observation: yes(times.now, 'probe', 'seen'),
+    requestIds: [],
+    ...change,
+  };
+  return recordBy(key, 'step', body as unknown as StepRecord);
+}
+const needing = (first: AnyRecord) => ask(chained, { needs: { first } });
+
 describe('a warrant that holds', () => {
+  it('lets a step be taken whose need is shown to be done, and a revert without', () => {
+    expect(needing(done())).toBe('ok');
+    expect(revertOf(chained, decisionRecord(rollback(chained)))).toBe('ok');
+  });
+
   it('lets a step without a gate be taken by the run of its plan', () => {
     const answer = checkWarrant(question(plain));
     expect(answer).toEqual({ ok: true, plan: plain, step: free });
@@ -233,6 +258,25 @@ describe('a warrant with one thing wrong is refused by its own code:', () => {
       'a snapshot of another incident',
       () => ask(plain, { snapshot: snapshot(keys.worker, { incident: 'leak/other' }) }),
     ],
+    ['warrant.needs-unmet', 'no record of the need', () => ask(chained)],
+    ['warrant.needs-unmet', 'a record of another kind', () => needing(recordBy(keys.judge, 'plan', chained, times.planned))],
+    [
+      'warrant.needs-unmet',
+      'a need that failed',
+      () => needing(done({ outcome: undefined, failure: { code: 'provider.denied', words: 'no' } })),
+    ],
+    [
+      'warrant.needs-unmet',
+      'a need that was not seen in effect',
+      () => needing(done({ observation: unknown(times.now, 'probe', 'late') })),
+    ],
+    ['warrant.needs-unmet', 'a need that was taken back', () => needing(done({ direction: 'revert' }))],
+    ['warrant.needs-unmet', 'a look at a need that was finished by hand', () => needing(done({ direction: 'inspect' }))],
+    ['warrant.needs-unmet', 'the record of another step', () => needing(done({ step: 's2' }))],
+    ['warrant.needs-unmet', 'a step of another plan', () => needing(done({ plan: `sha256:${'e'.repeat(64)}` }))],
+    ['warrant.needs-unmet', 'a need told by the worker of another account', () => needing(done({ action: 'vault/anything' }, keys.vault))],
+    ['warrant.needs-unmet', 'a need of the account told by the judge', () => needing(done({}, keys.judge))],
+    ['warrant.needs-unmet', 'a need done in another run', () => needing({ ...done({}), run: 'run-0' })],
     ['warrant.gate-unsatisfied', 'no decision', () => approved(behindGate)],
     ['warrant.gate-unsatisfied', 'a gate the plan has not', () => approved(planOf({ steps: [gated], gates: [] }))],
     ['warrant.gate-unsatisfied', 'one of two approvals', () => approved(quorum, decisionRecord(decided(quorum)))],
@@ -356,8 +400,8 @@ describe('a warrant with one thing wrong is refused by its own code:', () => {
     expect(check()).toBe(code);
   });
 
-  it('has a row for every code of a warrant but those of a plan that is not there to be judged and of the mark in the store', () => {
-    const elsewhere = ['warrant.plan-missing', 'warrant.spent'];
+  it('has a row for every code of a warrant but those of a plan that is not there to be judged and of marks in the store', () => {
+    const elsewhere = ['warrant.plan-missing', 'warrant.spent', 'warrant.taken-back', 'warrant.budget-spent'];
     const codes = Object.keys(registry).filter((code) => code.startsWith('warrant.') && !elsewhere.includes(code));
     expect(new Set(rows.map(([code]) => code))).toEqual(new Set(codes));
   });

@@ -3,8 +3,9 @@ import { ApplicationFailure } from '@temporalio/common';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { withPulse } from '../../activities/pulse.ts';
 import { dataConverterFor } from '../../audit/codec.ts';
-import type { IncidentResult, IncidentStatus } from '../../domain/messages.ts';
+import type { FinishRequest, FinishResult, IncidentResult, IncidentStatus } from '../../domain/messages.ts';
 import type { Envelope } from '../../domain/record.ts';
 import { brokenLink } from '../../domain/record.ts';
 import { findServer } from '../../lab/servers/find.ts';
@@ -40,6 +41,7 @@ interface Play {
   until(what: (status: IncidentStatus) => boolean): Promise<IncidentStatus>;
   signal(name: string, value: unknown): Promise<void>;
   decide(): Promise<unknown>;
+  finish(step: string): Promise<FinishResult>;
   result(): Promise<IncidentResult>;
 }
 
@@ -85,6 +87,7 @@ async function play(script: Script, body: (play: Play) => Promise<void>): Promis
         },
         signal: (name, value) => handle.signal(name, value),
         decide: () => handle.executeUpdate('decide', { args: [envelope] }),
+        finish: (step) => handle.executeUpdate<FinishResult, [FinishRequest]>('finish', { args: [{ step }] }),
         result: () => handle.result() as Promise<IncidentResult>,
       });
     }),
@@ -278,6 +281,87 @@ describe('a run', { timeout: 60_000 }, () => {
         expect(await decide()).toMatchObject({ accepted: true });
         expect((await result()).state).toBe('closed');
         expect(journal.events).not.toContain('apply a');
+      },
+    );
+  });
+
+  it('ends a stuck step that was finished by hand only once the worker has seen it, and then ends itself', async () => {
+    const g1 = gate('g1');
+    let seen: 'yes' | 'no' = 'yes';
+    await play(
+      {
+        plan: (round) => ({
+          gates: round === 1 ? [g1] : [],
+          steps: round === 1 ? [step('a'), step('b', { needs: ['a'], gate: 'g1' })] : [],
+        }),
+        rule: () => ({ verdict: 'rollback', gate: 'incident' }),
+        revert: async () => {
+          throw ApplicationFailure.nonRetryable('moved', 'provider.conflict');
+        },
+        inspect: () => seen,
+      },
+      async ({ until, signal, finish, result, journal }) => {
+        await until((now) => now.gates[0]?.state === 'open');
+        expect(await finish('a')).toMatchObject({ finished: false });
+        await signal('rollback', envelope);
+        await until((now) => now.state === 'stuck');
+        expect(await finish('a')).toMatchObject({ finished: false });
+        seen = 'no';
+        await until((now) => [...now.steps, ...now.earlier].some((each) => each.id === 'a' && each.state === 'stuck'));
+        expect(await finish('a')).toMatchObject({ finished: true });
+        expect((await result()).state).toBe('rolled-back');
+        expect(journal.events).toContain('inspect a');
+      },
+    );
+  });
+
+  it('interrupts what runs when the whole is called off, and takes it back', async () => {
+    let interrupted = false;
+    await play(
+      {
+        plan: (round) => ({ steps: round === 1 ? [step('a')] : [] }),
+        rule: () => ({ verdict: 'rollback', gate: 'incident' }),
+        apply: async () => {
+          try {
+            await withPulse((pulse) => pulse.sleep(3_600_000));
+          } catch (error) {
+            interrupted = true;
+            throw error;
+          }
+          return undefined;
+        },
+      },
+      async ({ until, signal, journal, result }) => {
+        await until((now) => now.steps[0]?.state === 'running');
+        await signal('rollback', envelope);
+        expect((await result()).state).toBe('rolled-back');
+        expect(interrupted).toBe(true);
+        expect(journal.events).toContain('revert a');
+      },
+    );
+  });
+
+  it('writes down what came under a name it does not know, what is too large, and results of no shape, and goes on', async () => {
+    const g1 = gate('g1');
+    let odd = 2;
+    await play(
+      {
+        plan: (round) => ({ gates: round === 1 ? [g1] : [], steps: round === 1 ? [step('a', { gate: 'g1' }), step('b')] : [] }),
+        apply: async ({ warrant }) => (warrant.step === 'b' && odd-- > 0 ? ({ observation: 'fine', clocks: 7 } as never) : undefined),
+      },
+      async ({ until, signal, decide, result, journal }) => {
+        await until((now) => now.gates[0]?.state === 'open');
+        await signal('no-such-thing', { any: 'thing' });
+        await signal('sighting', { ...sighting('rpt_9'), report: { ...sighting('rpt_9').report, claims: { text: 'x'.repeat(300_000) } } });
+        await signal('approve', { ...envelope, payload: 'x'.repeat(1_500_000) });
+        await until((now) => now.timeline.some((line) => line.what.includes('no-such-thing')));
+        await until(() => journal.events.includes('rule approve'));
+        expect(JSON.stringify(journal.inputs.rule[0]).length).toBeLessThan(10_000);
+        await decide().catch(() => undefined);
+        const ended = await result();
+        expect(ended.state).toBe('closed');
+        expect(ended.chain.filter((entry) => entry.type === 'refusal').length).toBeGreaterThan(0);
+        expect(journal.inputs.receive.flatMap(({ strange }) => strange ?? [])).toContain('a signal named no-such-thing');
       },
     );
   });

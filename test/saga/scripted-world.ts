@@ -1,10 +1,12 @@
 import { type Hash, hashOf } from '../../domain/canonical.ts';
+import type { Pace } from '../../domain/configuration.ts';
 import type { DecisionRuling } from '../../domain/decision.ts';
 import type { ApplyInput, ApplyResult, RevertInput, RevertResult } from '../../domain/execution.ts';
 import type {
   AssessInput,
   GateEventInput,
   HoldInput,
+  InspectInput,
   JudgeActivities,
   JudgeInput,
   JudgeResult,
@@ -27,6 +29,9 @@ export interface Script {
   /** How long a ruling takes. */
   readonly ruleAfterMs?: number;
   revert?(input: RevertInput): Promise<void>;
+  /** Whether a step's change is still in effect, for `inspect`. */
+  inspect?(input: InspectInput): 'yes' | 'no';
+  readonly pace?: Pace;
 }
 
 export interface Journal {
@@ -114,6 +119,7 @@ export function scriptedActivities(script: Script, journal: Journal): JudgeActiv
         sealed: [],
         depth: 'full',
         recheckMs: 300,
+        pace: script.pace ?? { heartbeatMs: 30_000, retryCeilingMs: 30_000, stuckAfterMs: 600_000 },
         weight: 1,
       };
     },
@@ -199,6 +205,9 @@ export function scriptedActivities(script: Script, journal: Journal): JudgeActiv
       if (input.revert) return await this.revert(input.revert);
       throw new TypeError('neither');
     },
+    async endedHolders() {
+      return { ended: [] };
+    },
     async review() {
       events.push('review');
       return { record: h('review') };
@@ -228,6 +237,14 @@ export function scriptedActivities(script: Script, journal: Journal): JudgeActiv
       events.push(`revert ${input.warrant.step}`);
       await script.revert?.(input);
       return { record: h(`undo ${input.warrant.step}`), outcome: 'changed', observation: yes(at, 'probe', 'seen') };
+    },
+    async inspect(input: InspectInput) {
+      events.push(`inspect ${input.warrant.step}`);
+      const state = script.inspect?.(input) ?? 'no';
+      return {
+        record: h(`inspection ${input.warrant.step}`),
+        observation: state === 'yes' ? yes(at, 'probe', 'seen') : no(at, 'probe', 'gone'),
+      };
     },
   };
 }
