@@ -42,6 +42,7 @@ test('paths are taken from the folder of the file, durations become milliseconds
     ],
     recheckMs: 2000,
     codec: { enabled: true },
+    pace: { heartbeatMs: 30_000, retryCeilingMs: 30_000, stuckAfterMs: 600_000 },
   });
 });
 
@@ -51,6 +52,7 @@ describe('what the file may not say is refused with its place', () => {
     ['a mode that is none', good.replace('act', 'do-it'), 'file.invalid', 8, 'accounts[0].mode'],
     ['a member that is none', `${good}trsut: x\n`, 'file.invalid', 12, 'trsut'],
     ['a duration without a unit', good.replace('2s', '"2"'), 'file.invalid', 11, 'recheck'],
+    ['a heartbeat too quick for any worker', `${good}pace: { heartbeat: 1s }\n`, 'file.invalid', 12, 'pace.heartbeat'],
     ['a root that is no key', good.replace(root, 'abc'), 'file.invalid', 4, 'root'],
     ['an account twice', twice, 'file.invalid', 12, 'accounts[1].account'],
     ['no YAML', 'v: [1', 'file.syntax', 1, '(whole file)'],

@@ -41,6 +41,8 @@ export interface PlanStep {
   readonly hold?: string;
   /** What a person would type instead. */
   readonly byHand: string;
+  /** What a person would type to take it back; left out where nothing is typed for that. */
+  readonly byHandUndo?: string;
 }
 
 /** A question to people. Deadlines count from its opening. `barred` may not answer it. */

@@ -30,6 +30,10 @@ export interface View {
   readonly slots: { readonly used: number; readonly limit: number } | undefined;
   readonly stores: readonly Store[];
   readonly consumers: readonly Consumer[];
+  /** Every consumer that the inventory knows of in these accounts, whatever it uses. */
+  readonly everyone: readonly Consumer[];
+  /** Secrets that the leak read, by the names that the log has for them. */
+  readonly secretsRead: readonly string[];
   readonly manifests: Readonly<Record<string, ProviderManifest>>;
   readonly protectedTargets: ReadonlySet<string>;
   /** The leaked secret, sealed, where it was proven real. */
@@ -146,6 +150,7 @@ export class Draft {
       ...this.#gateOf(wish, manifest),
       ...(lever.hold !== undefined && manifest.scope === 'principal' ? { hold: lever.hold } : {}),
       byHand: fill(manifest.byHand, values),
+      ...(manifest.byHandUndo === undefined ? {} : { byHandUndo: fill(manifest.byHandUndo, values) }),
     });
     return { state: 'planned', id };
   }

@@ -15,6 +15,7 @@ import { loadInventory } from '../inventory/index.ts';
 import { manifests } from '../providers/manifests.ts';
 import { providers } from '../providers/registry.ts';
 import { workflowCode } from './bundle.ts';
+import { expectCodecKeys } from './codec-keys.ts';
 import { noSealing, timingOf } from './provider.ts';
 import { commonDeps, fresh, readText, type Settings } from './settings.ts';
 
@@ -22,6 +23,7 @@ import { commonDeps, fresh, readText, type Settings } from './settings.ts';
 export async function createJudge(settings: Settings, connection: NativeConnection, namespace: string): Promise<Worker[]> {
   const { configuration, keys } = settings;
   const common = commonDeps(settings);
+  await expectCodecKeys(common.store, common.keyring);
   const code = await workflowCode();
   const dataConverter = dataConverterFor(common.keyring);
   const client = new Client({ connection, namespace, dataConverter });
@@ -49,7 +51,7 @@ export async function createJudge(settings: Settings, connection: NativeConnecti
     client,
     workflowCode: code,
     codecs: dataConverter.payloadCodecs ?? [],
-    signManifest: (body) => signer.sign(PayloadType.MANIFEST, body),
+    signStatement: (body) => signer.sign(PayloadType.STATEMENT, body),
   });
   const shared = { connection, namespace, dataConverter, shutdownGraceTime: '5s' as const };
   const judge = await Worker.create({

@@ -11,6 +11,7 @@ import { Secret } from '../domain/secret.ts';
 import { KeyRole } from '../domain/trust.ts';
 import type { Sealing, StepContext } from '../providers/contract.ts';
 import { providers } from '../providers/registry.ts';
+import { expectCodecKeys } from './codec-keys.ts';
 import { commonDeps, type Settings } from './settings.ts';
 
 /** One provider worker: one system, one account, its credential, its worker key and its sealing key, and nothing else. */
@@ -21,6 +22,7 @@ export async function createProviderWorker(settings: Settings, connection: Nativ
   const load = providers[provider];
   if (!load) throw fault('provider.unsupported', { provider });
   const common = commonDeps(settings);
+  await expectCodecKeys(common.store, common.keyring);
   const system = await load();
   const credentials = readCredentials(entry.credentials);
   const connected = await system.connect({ provider, account, mode: entry.mode, settings: entry.settings, credentials });

@@ -120,9 +120,10 @@ async function revert(incident: Incident, course: StepCourse, because: { readonl
     const failure = failureOf(error);
     if (isHash(failure.record)) incident.enter('step', failure.record);
     course.status.failure = { code: failure.code, words: failure.words };
-    course.status.byHand = step.byHand;
+    const byHand = step.byHandUndo ?? `take back: ${step.title}`;
+    course.status.byHand = byHand;
     incident.moveStep(course, 'stuck');
-    incident.note('engine', `${step.title}: could not be taken back, ${failure.words} (${failure.code}); by hand: ${step.byHand}`);
+    incident.note('engine', `${step.title}: could not be taken back, ${failure.words} (${failure.code}); by hand: ${byHand}`);
   }
 }
 
@@ -152,6 +153,8 @@ export async function finish(incident: Incident, { step: id }: FinishRequest): P
       delete course.residual;
       incident.moveStep(course, 'undone');
       incident.stirred = true;
+      // What was left as it is because this stood in the way is taken back now.
+      incident.unwound = false;
       incident.note('engine', `${step.title}: finished by hand, and seen to be (${why})`, record);
       incident.show();
     } else incident.note('engine', `${step.title}: said to be finished by hand; still in effect: ${observation.state} (${why})`, record);

@@ -149,6 +149,7 @@ const stepShape: Shape = {
   reversibility: 'text',
   impact: 'text',
   byHand: 'text',
+  byHandUndo: 'text?',
   gate: 'text?',
   hold: 'text?',
 };
