@@ -1,19 +1,21 @@
 import { readFileSync } from 'node:fs';
-import { BundleFile, bytesOf, packBundle, policyPath, recordPath, sealBundle } from '../audit/bundle.ts';
+import { BundleFile, bytesOf, packBundle, policyPath, recordPath } from '../audit/bundle.ts';
 import { decodeHistory, encodeHistory, historyJson, readHistory, recordsNamed } from '../audit/history.ts';
 import { openRecord } from '../audit/records.ts';
 import { makeReport, reportHtml, reportJson } from '../audit/report.ts';
+import { predicateOf, sealBundle } from '../audit/statement.ts';
+import { parsePeople, parseTrust } from '../audit/trust.ts';
 import { canonicalJson, type Hash } from '../domain/canonical.ts';
 import { fault } from '../domain/errors.ts';
 import { type ExportInput, type ExportResult, type IncidentResult, QueryName } from '../domain/messages.ts';
-import { type ChainEntry, headOf } from '../domain/record.ts';
+import type { ChainEntry } from '../domain/record.ts';
 import type { AnyRecord } from '../domain/record-bodies.ts';
 import type { JudgeDeps } from './deps.ts';
 import { guarded } from './failure.ts';
 import { withPulse } from './pulse.ts';
 
 /**
- * Writes an incident's bundle into the store: history in clear, records, policies, trust as used, code, report, and the manifest signed by the judge. With `untilEnded` it waits for the run to end
+ * Writes an incident's bundle into the store: history in clear, records, policies, trust as used, code, report, and over all of it the statement signed by the judge. With `untilEnded` it waits for the run to end
  * first; otherwise the bundle is of the run as it stands and says so.
  */
 export function createExportBundle(deps: JudgeDeps) {
@@ -64,27 +66,27 @@ export function createExportBundle(deps: JudgeDeps) {
         files.set(BundleFile.HISTORY, encodeHistory(history));
         files.set(BundleFile.HISTORY_JSON, bytesOf(historyJson(history)));
         files.set(BundleFile.CHAIN, bytesOf(`${canonicalJson(chain)}\n`));
-        files.set(BundleFile.TRUST, new Uint8Array(readFileSync(deps.configuration.trust)));
-        files.set(BundleFile.PEOPLE, new Uint8Array(readFileSync(deps.configuration.people)));
+        const { trust: trustFile, people: peopleFile } = deps.configuration;
+        const [trustText, peopleText] = [readFileSync(trustFile, 'utf8'), readFileSync(peopleFile, 'utf8')];
+        files.set(BundleFile.TRUST, bytesOf(trustText));
+        files.set(BundleFile.PEOPLE, bytesOf(peopleText));
         files.set(BundleFile.CODE, bytesOf(deps.workflowCode.code));
         const report = makeReport({ engine: deps.engine, chain, records, facts });
         files.set(BundleFile.REPORT, bytesOf(reportJson(report)));
         files.set(BundleFile.REPORT_HTML, bytesOf(reportHtml(report)));
-        const sealed = sealBundle(
-          files,
-          {
-            engine: deps.engine,
-            incident: input.incident,
-            run: facts.run,
-            head: headOf(chain),
-            records: chain.length,
-            events: facts.events,
-            ended,
-            code: deps.workflowCode.hash,
-            madeAt: deps.clock().toISOString(),
-          },
-          deps.signManifest,
-        );
+        const predicate = predicateOf({
+          report,
+          chain,
+          events: facts.events,
+          ended,
+          code: deps.workflowCode.hash,
+          trust: parseTrust(trustText, trustFile).trust,
+          people: parsePeople(peopleText, peopleFile),
+          policies,
+          register: await deps.records.register.head(),
+          madeAt: deps.clock().toISOString(),
+        });
+        const sealed = sealBundle(files, predicate, deps.signStatement);
         const bundle = await deps.store.put(packBundle(sealed));
         return { bundle, events: facts.events };
       }),

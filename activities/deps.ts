@@ -35,8 +35,8 @@ export interface JudgeDeps extends CommonDeps {
   readonly workflowCode: { readonly hash: Hash; readonly code: string };
   /** Undo what the data converter's codec did to a fetched history. */
   readonly codecs: readonly PayloadCodec[];
-  /** Signs the manifest of a bundle. */
-  readonly signManifest: (body: unknown) => Envelope;
+  /** Signs the statement of a bundle. */
+  readonly signStatement: (body: unknown) => Envelope;
 }
 
 /** A provider worker's: one account, one connection, one sealing key. */

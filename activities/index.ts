@@ -1,3 +1,4 @@
+import { noticingEdits } from '../audit/register-edits.ts';
 import type { JudgeActivities, ProviderActivities } from '../domain/messages.ts';
 import { createAssess } from './assessment.ts';
 import { createExportBundle } from './audit.ts';
@@ -12,7 +13,8 @@ import { createReceive } from './report.ts';
 import { createReview } from './review.ts';
 
 /** The judge's activities over their ports. */
-export function createJudgeActivities(deps: JudgeDeps): JudgeActivities {
+export function createJudgeActivities(given: JudgeDeps): JudgeActivities {
+  const deps = noticingEdits(given, given.records.register);
   return {
     receive: beating(createReceive(deps)),
     judge: beating(createJudge(deps)),

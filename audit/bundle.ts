@@ -1,34 +1,15 @@
 import { lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { unzipSync, zipSync } from 'fflate';
-import { canonicalJson, type Hash, sha256Of } from '../domain/canonical.ts';
+import type { Hash } from '../domain/canonical.ts';
 import { fault, isFault } from '../domain/errors.ts';
-import { type Envelope, PayloadType } from '../domain/record.ts';
 
 /** A bundle's files by path, with `/` between the parts. */
 export type BundleFiles = ReadonlyMap<string, Uint8Array>;
 
-/** What the judge signs over a bundle: what it is of, and the SHA-256 of every other file in it. */
-export interface BundleManifest {
-  readonly v: 1;
-  readonly engine: string;
-  readonly incident: string;
-  readonly run: string;
-  /** Head of the chain of records. */
-  readonly head: Hash;
-  readonly records: number;
-  readonly events: number;
-  /** Whether the run had ended when the bundle was made. */
-  readonly ended: boolean;
-  /** SHA-256 of the workflow code that ran, without its source map. */
-  readonly code: Hash;
-  readonly madeAt: string;
-  readonly files: readonly { readonly path: string; readonly sha256: Hash; readonly size: number }[];
-}
-
 /** Names of the files in a bundle; records lie at `records/<64 digits>.json`, policies at `policies/<64 digits of their hash>.yaml`. */
 export const BundleFile = {
-  MANIFEST: 'manifest.json',
+  STATEMENT: 'statement.json',
   HISTORY: 'history.pb',
   HISTORY_JSON: 'history.json',
   CHAIN: 'chain.json',
@@ -52,18 +33,6 @@ export function isBundlePath(path: string): boolean {
   const parts = path.split('/');
   return parts.length <= 3 && parts.every((each) => part.test(each));
 }
-
-/** Adds the signed manifest to the files. `sign` is the judge's. */
-export function sealBundle(files: BundleFiles, what: Omit<BundleManifest, 'v' | 'files'>, sign: (body: unknown) => Envelope): BundleFiles {
-  const listed = [...files]
-    .map(([path, bytes]) => ({ path, sha256: sha256Of(bytes), size: bytes.length }))
-    .sort((a, b) => (a.path < b.path ? -1 : 1));
-  const manifest: BundleManifest = { v: 1, ...what, files: listed };
-  return new Map([...files, [BundleFile.MANIFEST, bytesOf(`${canonicalJson(sign(manifest))}\n`)]]);
-}
-
-/** The type under which a manifest is signed. */
-export const manifestType = PayloadType.MANIFEST;
 
 /** One zip file. The same files give the same bytes: no times in it, and the order is that of the names. */
 export function packBundle(files: BundleFiles): Uint8Array {

@@ -4,13 +4,14 @@ import { type Fault, fault, isFault } from '../domain/errors.ts';
 import { type Envelope, PayloadType, RecordType } from '../domain/record.ts';
 import type { AnyRecord, RecordAs, RecordBodies } from '../domain/record-bodies.ts';
 import { KeyRole, keyAt, type Trust, type TrustedKey } from '../domain/trust.ts';
+import { createRegister, kindOf, type Register } from './register.ts';
 import { type Signer, verifyEnvelope } from './signing.ts';
 import type { BlobStore } from './store.ts';
 
 export type { AnyRecord, RecordAs, RecordBodies } from '../domain/record-bodies.ts';
 
 /** Who may sign what. A judge may sign also what a worker may: the `manual` provider has no worker of its own. */
-const byWorker: ReadonlySet<RecordType> = new Set([RecordType.FINDING, RecordType.SNAPSHOT, RecordType.STEP, RecordType.REFUSAL]);
+const byWorker: ReadonlySet<RecordType> = new Set([RecordType.FINDING, RecordType.SNAPSHOT, RecordType.STEP, RecordType.REFUSAL, RecordType.SELF]);
 
 /** What a writer says of a record; the rest is filled in. */
 export interface NewRecord<T extends RecordType> {
@@ -23,7 +24,7 @@ export interface NewRecord<T extends RecordType> {
 
 /** Writes and reads records of one engine. */
 export interface Records {
-  /** Signs and stores a record; returns its hash. */
+  /** Signs and stores a record, enters it in the register where it is of a kind that belongs there, and then returns its hash. */
   write<T extends RecordType>(type: T, record: NewRecord<T>): Promise<Hash>;
   /** Reads a record and verifies it as {@link openRecord} does. Throws `record.missing`, `record.unreadable` or `record.forged`. */
   read<T extends RecordType>(hash: Hash, type: T): Promise<RecordAs<T>>;
@@ -31,6 +32,8 @@ export interface Records {
   readAny(hash: Hash): Promise<AnyRecord>;
   /** The envelope as it lies in the store, verified in nothing but its hash. */
   envelope(hash: Hash): Promise<Envelope>;
+  /** The engine's register, written with the same key. */
+  readonly register: Register;
 }
 
 /** Bytes of envelopes whose records are kept opened: a step's plan and snapshot are asked for by every other step of the plan. */
@@ -45,6 +48,7 @@ export function createRecords(deps: {
   readonly clock?: () => Date;
 }): Records {
   const clock = deps.clock ?? (() => new Date());
+  const register = createRegister(deps);
   const envelope = async (hash: Hash): Promise<Envelope> => parseEnvelope(await deps.store.get(hash), hash);
   // A record is named by its hash, so what has been verified once under a trust file stays so; under another file everything is verified anew.
   const kept = new Map<Hash, { readonly record: AnyRecord; readonly size: number }>();
@@ -76,7 +80,11 @@ export function createRecords(deps: {
     async write(type, { incident, run, round, standsOn, body }) {
       const at = clock().toISOString();
       const record = { v: 1, type, engine: deps.engine, incident, run, round, at, by: deps.signer.keyid, standsOn, body };
-      return deps.store.put(Buffer.from(canonicalJson(deps.signer.sign(PayloadType.RECORD, record))));
+      const hash = await deps.store.put(Buffer.from(canonicalJson(deps.signer.sign(PayloadType.RECORD, record))));
+      // Nobody learns of a record before it is registered. A writer killed between the two leaves a blob that nothing names, and its retry is registered.
+      const kind = kindOf(type, body);
+      if (kind !== undefined) await register.append({ kind, incident, run, record: hash });
+      return hash;
     },
     async read<T extends RecordType>(hash: Hash, type: T) {
       const record = await readAny(hash);
@@ -86,6 +94,7 @@ export function createRecords(deps: {
     },
     readAny,
     envelope,
+    register,
   };
 }
 

@@ -1,7 +1,7 @@
-import { readDecision } from '../domain/authority.ts';
+import { incidentGate, readDecision } from '../domain/authority.ts';
 import { canonicalJson, type Hash, isHash, keepable, sha256Of } from '../domain/canonical.ts';
-import type { DecisionRuling } from '../domain/decision.ts';
-import { isEnvelope, keyIdOf, openEnvelope } from '../domain/envelope.ts';
+import type { DecisionRuling, GateStanding } from '../domain/decision.ts';
+import { keyIdOf } from '../domain/envelope.ts';
 import type { ErrorCode } from '../domain/errors.ts';
 import type { ApplyInput, ApplyResult, RevertInput, RevertResult } from '../domain/execution.ts';
 import { actionOf, holdId, type ProviderManifest } from '../domain/manifest.ts';
@@ -12,26 +12,31 @@ import type {
   GateEventInput,
   HoldInput,
   IncidentResult,
+  InspectInput,
+  InspectResult,
   JudgeInput,
   JudgeResult,
   ReceiveInput,
   ReceiveResult,
+  ReviewInput,
   RuleInput,
 } from '../domain/messages.ts';
 import { WorkflowName } from '../domain/messages.ts';
 import { type PlanStep, planHash } from '../domain/plan.ts';
-import { brokenLink, type ChainEntry, type Envelope, emptyHead, RecordType } from '../domain/record.ts';
+import { brokenLink, type ChainEntry, emptyHead, RecordType } from '../domain/record.ts';
 import type { AnyRecord, RecordAs } from '../domain/record-bodies.ts';
 import { ruleOnDecision } from '../domain/ruling.ts';
-import { KeyRole, keyAt, type People, type Trust } from '../domain/trust.ts';
+import { KeyRole, type People, type Trust } from '../domain/trust.ts';
 import { checkWarrant } from '../domain/warrant.ts';
-import { BundleFile, type BundleFiles, type BundleManifest, manifestType, recordPath, textOf } from './bundle.ts';
+import { BundleFile, type BundleFiles, recordPath, textOf } from './bundle.ts';
 import { type ActivityEntry, type History, type HistoryFacts, historyJson, parseHistory, readHistory, recordsNamed } from './history.ts';
 import { openRecord, parseEnvelope } from './records.ts';
 import { rederiveJudgement } from './rederive.ts';
 import { codeHash, type Replay } from './replay.ts';
 import { makeReport, reportHtml, reportJson } from './report.ts';
+import { reviewOf } from './review.ts';
 import { verifyEnvelope } from './signing.ts';
+import { type IncidentPredicate, openStatement, signatureProblems, subjectProblems, verifyStatement } from './statement.ts';
 import { isSignedBy, parsePeople, parseTrust, type TrustFile } from './trust.ts';
 
 /** What the verifier looks at, one after the other. */
@@ -45,12 +50,14 @@ export const ClaimKind = {
   CHAIN: 'chain',
   COVERAGE: 'coverage',
   STANDING: 'standing',
+  ORDER: 'order',
   MESSAGES: 'messages',
   RESULTS: 'results',
   PLANS: 'plans',
   DECISIONS: 'decisions',
   WARRANTS: 'warrants',
   REPORT: 'report',
+  STATEMENT: 'statement',
   REPLAY: 'replay',
 } as const;
 export type ClaimKind = (typeof ClaimKind)[keyof typeof ClaimKind];
@@ -105,12 +112,14 @@ const claims: Readonly<Record<ClaimKind, string>> = {
   chain: 'the chain of records holds and its head is the one the run ended with',
   coverage: 'the records are exactly those that the history names',
   standing: 'every record that another stands on is there',
+  order: 'each record came after what it rests on: a step after its needs, an answer after its question, silence after its time',
   messages: 'every report and decision on record came as a message to the run',
   results: 'what the history says of each stage is what its signed record says',
   plans: 'every assessment, verdict and plan follows from what it stands on',
   decisions: 'every decision, judged again as of its time, is ruled as it was',
   warrants: 'every change had its warrant',
   report: 'the report follows from the records',
+  statement: 'what the statement says of the incident is what its files say',
   replay: 'the code that ran, run again over this history, asks for exactly these activities',
 };
 
@@ -173,6 +182,11 @@ export async function verifyBundle(files: BundleFiles, options: VerifyOptions): 
     () => 'none is missing',
   );
   await check(
+    'order',
+    () => checkOrder(bundle),
+    () => 'as the engine keeps it',
+  );
+  await check(
     'times',
     () => checkTimes(bundle),
     () => `from ${bundle.facts.startedAt} to ${bundle.facts.times.at(-1)?.at ?? ''}`,
@@ -207,6 +221,11 @@ export async function verifyBundle(files: BundleFiles, options: VerifyOptions): 
     () => checkReport(bundle),
     () => 'the same bytes',
   );
+  await check(
+    'statement',
+    () => verifyStatement(bundle.files, { trust: bundle.trust }),
+    () => `the register stood at ${bundle.manifest.register.n}`,
+  );
   let unknownCode = false;
   await check(
     'replay',
@@ -231,7 +250,7 @@ class Opened {
   readonly files: BundleFiles;
   readonly options: VerifyOptions;
   readonly records = new Map<Hash, AnyRecord>();
-  #manifest: { envelope: Envelope; body: BundleManifest } | undefined;
+  #signed: ReturnType<typeof openStatement> | undefined;
   #facts: HistoryFacts | undefined;
   #history: History | undefined;
   #chain: readonly ChainEntry[] | undefined;
@@ -248,17 +267,13 @@ class Opened {
     if (text === undefined) throw new Error(`${path} is missing or no text`);
     return text;
   }
-  get signed(): { envelope: Envelope; body: BundleManifest } {
-    if (!this.#manifest) {
-      const text = this.text(BundleFile.MANIFEST);
-      const envelope: unknown = JSON.parse(text);
-      if (!isEnvelope(envelope) || `${canonicalJson(envelope)}\n` !== text) throw new Error('manifest.json is no envelope');
-      this.#manifest = { envelope, body: openEnvelope<BundleManifest>(envelope, manifestType) };
-    }
-    return this.#manifest;
+  get signed(): ReturnType<typeof openStatement> {
+    this.#signed ??= openStatement(this.files);
+    return this.#signed;
   }
-  get manifest(): BundleManifest {
-    return this.signed.body;
+  /** What the judge signed of the bundle. */
+  get manifest(): IncidentPredicate {
+    return this.signed.statement.predicate;
   }
   get manifestKey(): string {
     return keyIdOf(this.signed.envelope);
@@ -318,27 +333,11 @@ const same = (a: unknown, b: unknown): boolean => canonicalJson(a ?? null) === c
 const near = (hash: unknown): string => String(hash).replace('sha256:', '').slice(0, 12);
 
 function checkManifest(bundle: Opened): string[] {
-  const { envelope, body } = bundle.signed;
-  const id = keyIdOf(envelope);
-  const key = keyAt(bundle.trust, id, KeyRole.JUDGE, body.madeAt);
-  if (body.v !== 1) return ['it is of another version'];
-  if (!key) return [`no judge of key ${id} at ${body.madeAt}`];
-  if (!verifyEnvelope(envelope, key.public)) return ['the signature does not hold'];
-  return body.engine === bundle.trust.engine ? [] : ['it is of another engine than the trust'];
+  return signatureProblems(bundle.signed, bundle.trust);
 }
 
 function checkFiles(bundle: Opened): string[] {
-  const listed = new Map(bundle.manifest.files.map((file) => [file.path, file]));
-  const problems: string[] = [];
-  if (listed.size !== bundle.manifest.files.length) problems.push('a file is listed twice');
-  for (const [path, bytes] of bundle.files) {
-    if (path === BundleFile.MANIFEST) continue;
-    const file = listed.get(path);
-    if (!file) problems.push(`${path} is not listed`);
-    else if (file.sha256 !== sha256Of(bytes) || file.size !== bytes.length) problems.push(`${path} is not the one listed`);
-  }
-  for (const path of listed.keys()) if (!bundle.files.has(path)) problems.push(`${path} is missing`);
-  return problems;
+  return subjectProblems(bundle.files, bundle.signed.statement);
 }
 
 function checkTrust(bundle: Opened): string[] {
@@ -395,12 +394,26 @@ function checkChain(bundle: Opened): string[] {
   if (head !== manifest.head || chain.length !== manifest.records) problems.push('the head is not the one in the manifest');
   for (const entry of chain) {
     const record = bundle.records.get(entry.record);
-    if (record && record.type !== entry.type) problems.push(`link ${entry.seq} calls a ${record.type} a ${entry.type}`);
+    // The run enters what a failure names as a step, and does not look whether the worker refused it before it began.
+    const refused = record?.type === RecordType.REFUSAL && entry.type === RecordType.STEP;
+    if (record && record.type !== entry.type && !refused) problems.push(`link ${entry.seq} calls a ${record.type} a ${entry.type}`);
   }
   if (facts.end === 'completed') {
     const result = facts.result as IncidentResult;
     if (result?.head !== head || !same(result.chain, chain)) problems.push('the run ended with another chain');
     if (result?.id !== manifest.incident || result.run !== manifest.run) problems.push('the result names another run');
+    const review = bundle.of('review').at(-1)?.record.body;
+    if (review === undefined) {
+      // Without a report there is nothing to review, and nothing that could have been done.
+      if (bundle.of('report').length > 0) problems.push('the run ended without a review');
+    } else if (
+      !same(
+        [result?.state, result?.contained, result?.rotated, result?.residuals],
+        [review.state, review.contained, review.rotated, review.residuals],
+      )
+    ) {
+      problems.push('the run ended otherwise than its review says');
+    }
   }
   for (const { hash, record } of bundle.of('review')) {
     const at = chain.findIndex((entry) => entry.record === hash);
@@ -415,6 +428,15 @@ function checkCoverage(bundle: Opened): string[] {
   const inHistory = bundle.facts.activities.flatMap(recordsNamed);
   const files = new Set([...bundle.files.keys()].filter((path) => path.startsWith('records/')));
   for (const hash of inChain) if (!files.has(recordPath(hash))) problems.push(`record ${near(hash)} is in the chain and not in the bundle`);
+  const twice = (hashes: readonly Hash[], where: string): void => {
+    const seen = new Set<Hash>();
+    for (const hash of hashes) {
+      if (seen.has(hash)) problems.push(`record ${near(hash)} ${where}`);
+      seen.add(hash);
+    }
+  };
+  twice(inChain, 'is in two links of the chain');
+  twice(inHistory, 'is named by two activities');
   const chained = new Set(inChain.map(recordPath));
   for (const path of files) if (!chained.has(path)) problems.push(`${path.slice(0, 24)}… is in no link of the chain`);
   const named = new Set(inHistory);
@@ -428,6 +450,97 @@ function checkStanding(bundle: Opened): string[] {
   return [...bundle.records].flatMap(([hash, record]) =>
     record.standsOn.filter((each) => !bundle.records.has(each)).map((each) => `${near(hash)} stands on ${near(each)}, which is missing`),
   );
+}
+
+/** How much earlier than its rule the judge lets a gate pass in silence, in milliseconds: the run began to count before the judge did. */
+const silenceSkewMs = 5000;
+
+function checkOrder(bundle: Opened): string[] {
+  const problems: string[] = [];
+  const { chain, facts } = bundle;
+  const place = new Map(chain.map((entry, index) => [entry.record, index]));
+  const endedIn = new Map(
+    facts.activities.flatMap((activity) => recordsNamed(activity).map((hash) => [hash, activity.heardBy ?? Infinity])),
+  );
+  let heard = 0;
+  for (const [index, { record: hash }] of chain.entries()) {
+    const record = bundle.records.get(hash);
+    for (const base of record?.standsOn ?? [])
+      if ((place.get(base) ?? -1) >= index) problems.push(`record ${near(hash)} stands on ${near(base)}, which came later`);
+    // A run enters a record when it hears of it, and it hears in tasks one after the other.
+    const task = endedIn.get(hash) ?? heard;
+    if (task < heard) problems.push(`record ${near(hash)} was heard of before the ones it comes after`);
+    heard = Math.max(heard, task);
+  }
+  const before = (index: number) =>
+    chain.slice(0, index).flatMap(({ record: hash }) => {
+      const record = bundle.records.get(hash);
+      return record ? [record] : [];
+    });
+  for (const [index, { record: hash }] of chain.entries()) {
+    const record = bundle.records.get(hash);
+    if (record?.type === RecordType.STEP) problems.push(...orderOfStep(bundle, record, before(index)));
+    if (record?.type === RecordType.GATE) problems.push(...orderOfGate(bundle, record, before(index)));
+    if (record?.type === RecordType.DECISION) {
+      const read = readDecision(record.body.signed);
+      if (!read.ok || !record.body.ruling.accepted) continue;
+      const { decision } = read;
+      if (!chain.slice(0, index).some((entry) => entry.head === decision.evidenceHead))
+        problems.push(`${decision.id} was signed over ${near(decision.evidenceHead)}, which was no head of this record before it`);
+      const asked = before(index).some((each) => isOpening(each, decision.gate, decision.planHash));
+      if (decision.gate !== incidentGate && !asked) problems.push(`${decision.id} answers ${decision.gate}, which nobody had opened`);
+      const twice = before(index).some(
+        (each) => each.type === RecordType.DECISION && each.body.ruling.accepted && each.body.ruling.id === record.body.ruling.id,
+      );
+      if (twice) problems.push(`${decision.id} was counted twice`);
+    }
+  }
+  return problems;
+}
+
+function isOpening(record: AnyRecord, gate: string, plan: Hash): record is RecordAs<'gate'> {
+  return record.type === RecordType.GATE && record.body.event === 'opened' && record.body.gate === gate && record.body.planHash === plan;
+}
+
+/** A step that did something came after all that its plan says it needs was seen in effect. */
+function orderOfStep(bundle: Opened, { body }: RecordAs<'step'>, before: readonly AnyRecord[]): string[] {
+  const step = bundle.record(body.plan, 'plan').body.steps.find((each) => each.id === body.step);
+  if (step === undefined) return [`a step ${body.step} is in no plan`];
+  if (body.action !== step.action) return [`${body.step} is ${step.action} in its plan, and ${body.action} in its record`];
+  const own = (each: AnyRecord): each is RecordAs<'step'> => each.type === RecordType.STEP && each.body.plan === body.plan;
+  if (body.direction === 'apply') {
+    return step.needs.flatMap((need) => {
+      const met = before.some(
+        (each) =>
+          own(each) &&
+          each.body.step === need &&
+          each.body.direction === 'apply' &&
+          each.body.outcome !== undefined &&
+          each.body.observation.state === 'yes',
+      );
+      return met ? [] : [`${body.step} was done before ${need}, which it needs`];
+    });
+  }
+  return [];
+}
+
+/** Who was asked is asked once, and silence is that of somebody asked, for as long as the rule says. */
+function orderOfGate(bundle: Opened, record: RecordAs<'gate'>, before: readonly AnyRecord[]): string[] {
+  const { gate, planHash: hash, event } = record.body;
+  const plan = bundle.of('plan').find((each) => planHash(each.record.body) === hash)?.record.body;
+  const rule = plan?.gates.find((each) => each.id === gate)?.rule;
+  if (rule === undefined) return [`${gate} was ${event}, and is in no plan`];
+  const problems: string[] = [];
+  const opened = before.find((each) => isOpening(each, gate, hash));
+  if (record.body.onSilence !== rule.onSilence) problems.push(`silence at ${gate} means ${rule.onSilence} in the plan`);
+  if (event === 'opened') return opened ? [...problems, `${gate} was opened twice`] : problems;
+  if (opened === undefined) return [...problems, `${gate} was ${event} before it was opened`];
+  if (event !== 'defaulted') return problems;
+  const open = Date.parse(record.at) - Date.parse(opened.at);
+  if (open + silenceSkewMs < rule.deadlineMs) problems.push(`${gate} passed in silence after ${open} ms, and had ${rule.deadlineMs}`);
+  if (Date.parse(record.at) + silenceSkewMs < Date.parse(record.body.deadlineAt))
+    problems.push(`${gate} passed in silence before ${record.body.deadlineAt}`);
+  return problems;
 }
 
 function checkTimes(bundle: Opened): string[] {
@@ -505,24 +618,25 @@ function differences(bundle: Opened, activity: ActivityEntry): string[] {
   if (activity.state !== 'completed') {
     const hash = activity.failure?.details[0];
     const record = isHash(hash) ? bundle.records.get(hash) : undefined;
-    if (record?.type === RecordType.STEP) {
+    if (isHash(hash) && record === undefined) problems.push(`the record ${near(hash)} of its failure is missing`);
+    if (record && !isChange(activity)) problems.push(`it names a ${record.type} as its failure`);
+    else if (record?.type === RecordType.STEP) {
+      const { direction, asked } = changeOf(activity);
+      const { body } = record;
+      equal('the place', placeOf(record), placeOf(asked.warrant));
+      equal('the step', [body.plan, body.step, body.direction], [asked.warrant.plan, asked.warrant.step, direction]);
       equal('the code of the failure', activity.failure?.type, record.body.failure?.code);
       // What the engine has no name for has no words of its own either.
-      if (activity.failure?.type !== 'engine.unexpected')
+      if (activity.failure?.type !== 'engine.unexpected' && activity.state !== 'cancelled')
         equal('the words of the failure', activity.failure?.message, record.body.failure?.words);
     } else if (record?.type === RecordType.REFUSAL) {
+      equal('the place', placeOf(record), placeOf(changeOf(activity).asked.warrant));
       equal('the code of the refusal', activity.failure?.type, record.body.code);
       if (activity.failure?.type !== 'engine.unexpected') equal('the words of the refusal', activity.failure?.message, record.body.words);
     } else if (record) problems.push(`it names a ${record.type} as its failure`);
     return problems;
   }
-  const placed = (record: AnyRecord, place: { incident: string; run: string; round: number }): void => {
-    equal(
-      'the place',
-      { incident: record.incident, run: record.run, round: record.round },
-      { incident: place.incident, run: place.run, round: place.round },
-    );
-  };
+  const placed = (record: AnyRecord, place: Place): void => equal('the place', placeOf(record), placeOf(place));
   switch (activity.type) {
     case 'receive': {
       const asked = input as ReceiveInput;
@@ -546,7 +660,7 @@ function differences(bundle: Opened, activity: ActivityEntry): string[] {
         result.sealed,
         all.flatMap((record) => record.body.report.sealed ?? []),
       );
-      for (const hash of result.refusals) bundle.record(hash, 'refusal');
+      for (const hash of result.refusals) placed(bundle.record(hash, 'refusal'), asked);
       break;
     }
     case 'assess': {
@@ -598,6 +712,7 @@ function differences(bundle: Opened, activity: ActivityEntry): string[] {
       const record = bundle.record(hash, 'decision');
       placed(record, asked);
       equal('the ruling', ruling, record.body.ruling);
+      equal('what the ruling stands on', record.standsOn, asked.standsOn);
       equal('the decision', keepable(asked.signed), record.body.signed);
       equal('the time of receipt', asked.receivedAt, record.body.receivedAt);
       break;
@@ -633,6 +748,8 @@ function differences(bundle: Opened, activity: ActivityEntry): string[] {
       placed(record, asked.warrant);
       const { body } = record;
       equal('the step', [body.plan, body.step, body.direction], [asked.warrant.plan, asked.warrant.step, direction]);
+      const { plan, snapshot, decisions, needs = {} } = asked.warrant;
+      equal('what the step stands on', [...record.standsOn].sort(), [plan, snapshot, ...decisions, ...Object.values(needs)].sort());
       equal('outcome and observation', [result.outcome, result.observation], [body.outcome, body.observation]);
       equal('the residual', result.residual ?? null, body.residual ?? null);
       equal('the clocks', result.clocks ?? null, body.clocks ?? null);
@@ -640,14 +757,42 @@ function differences(bundle: Opened, activity: ActivityEntry): string[] {
       if (body.failure) problems.push('it completed, and its record is of a failure');
       break;
     }
-    case 'review':
-      bundle.record((activity.result as { record: Hash }).record, 'review');
+    case 'inspect': {
+      const { warrant } = input as InspectInput;
+      const result = activity.result as InspectResult;
+      const record = bundle.record(result.record, 'step');
+      placed(record, warrant);
+      equal('what the look stands on', record.standsOn, [warrant.plan, warrant.snapshot]);
+      const { plan, step, direction, outcome, made } = record.body;
+      equal('the step', [plan, step, direction, outcome ?? null, made ?? null], [warrant.plan, warrant.step, 'inspect', null, null]);
+      equal('the observation', result.observation, record.body.observation);
       break;
+    }
+    case 'review': {
+      const asked = input as ReviewInput;
+      const record = bundle.record((activity.result as { record: Hash }).record, 'review');
+      placed(record, asked);
+      equal('what the review stands on', record.standsOn, asked.assessment ? [asked.assessment] : []);
+      const finding = asked.assessment && bundle.record(asked.assessment, 'assessment').body;
+      const { closedAt: _, ...said } = record.body;
+      equal('the review', reviewOf(asked, finding || undefined), said);
+      break;
+    }
     default:
       problems.push('no activity of the engine');
   }
   return problems;
 }
+
+interface Place {
+  readonly incident: string;
+  readonly run: string;
+  readonly round: number;
+}
+
+const placeOf = ({ incident, run, round }: Place): Place => ({ incident, run, round });
+
+const isChange = (activity: ActivityEntry): boolean => ['apply', 'revert', 'reachHold'].includes(activity.type);
 
 /** What an activity that changes the world was asked, straight or by way of the principal's hold. */
 function changeOf(activity: ActivityEntry): { direction: 'apply' | 'revert'; asked: ApplyInput | RevertInput; held?: HoldInput } {
@@ -686,9 +831,17 @@ function checkDecisions(bundle: Opened): string[] {
     const record = bundle.record(hash, 'decision');
     const plan = input.plan ? bundle.record(input.plan, 'plan').body : undefined;
     const barred = plan ? bundle.record(plan.verdict, 'verdict').body.barred : undefined;
-    const again = (now: string): DecisionRuling =>
+    const { standing } = record.body;
+    problems.push(...standingBelow(standing, input.standing, ruling.gate).map((words) => `decision ${near(hash)}: ${words}`));
+    const again = (now: string, counted: readonly string[] = []): DecisionRuling =>
       ruleOnDecision({
-        input: { ...input, signed: keepable(input.signed) },
+        // What stood at the gate is the judge's own word; so is whether another run had counted the id.
+        input: {
+          ...input,
+          signed: keepable(input.signed),
+          standing: input.standing.map((each) => (each.gate === standing?.gate ? standing : each)),
+          counted,
+        },
         ...(plan && { plan }),
         ...(barred && { barred }),
         engine: bundle.trust.engine,
@@ -699,7 +852,12 @@ function checkDecisions(bundle: Opened): string[] {
       });
     // The judge looked at its clock a moment before it wrote the record; what expired in between may be ruled either way.
     const before = new Date(Date.parse(record.at) - 1000).toISOString();
-    if (!same(again(record.at), ruling) && !same(again(before), ruling)) {
+    const rulings = [
+      again(record.at),
+      again(before),
+      ...(ruling.accepted ? [] : [again(record.at, [ruling.id]), again(before, [ruling.id])]),
+    ];
+    if (!rulings.some((each) => same(each, ruling))) {
       const read = readDecision(input.signed);
       problems.push(
         `${read.ok ? read.decision.id : near(hash)} would be ruled ${again(record.at).code ?? 'accepted'} and was ${ruling.code ?? 'accepted'}`,
@@ -709,10 +867,19 @@ function checkDecisions(bundle: Opened): string[] {
   return problems;
 }
 
+/** The judge may know of a gate what the run did not know yet: that it was never opened, or is answered. In all else its record says what the run said. */
+function standingBelow(recorded: GateStanding | null, said: readonly GateStanding[], gate: string): string[] {
+  const run = said.find((each) => each.gate === gate) ?? null;
+  if (same(recorded, run)) return [];
+  if (recorded === null || run === null) return ['what stood at the gate is not what the run said'];
+  const known = run.state === 'open' && ['pending', 'rejected', 'defaulted'].includes(recorded.state);
+  return known && same({ ...recorded, state: run.state }, run) ? [] : ['what stood at the gate is not what the run said'];
+}
+
 function checkWarrants(bundle: Opened): string[] {
   const problems: string[] = [];
   for (const activity of bundle.completed()) {
-    if (!['apply', 'revert', 'reachHold'].includes(activity.type)) continue;
+    if (!isChange(activity)) continue;
     const { direction, asked, held } = changeOf(activity);
     const plan = bundle.record(asked.warrant.plan, 'plan');
     const step = plan.body.steps.find((each) => each.id === asked.warrant.step);
@@ -721,6 +888,12 @@ function checkWarrants(bundle: Opened): string[] {
       continue;
     }
     const revert = direction === 'revert' ? (asked as RevertInput) : undefined;
+    const needs = Object.fromEntries(
+      Object.entries(asked.warrant.needs ?? {}).flatMap(([id, hash]) => {
+        const record = bundle.records.get(hash);
+        return record ? [[id, record]] : [];
+      }),
+    );
     const authorities = (revert ? [revert.because] : asked.warrant.decisions).flatMap((hash) => bundle.records.get(hash) ?? []);
     const answer = checkWarrant({
       warrant: asked.warrant,
@@ -728,6 +901,7 @@ function checkWarrants(bundle: Opened): string[] {
       plan,
       snapshot: bundle.record(asked.warrant.snapshot, 'snapshot'),
       authorities,
+      needs,
       provider: step.provider,
       account: step.account,
       mode: 'act',

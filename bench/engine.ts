@@ -234,7 +234,7 @@ const judgeActivities = createJudgeActivities({
   client: new Client({ connection, dataConverter }),
   workflowCode: code,
   codecs: dataConverter.payloadCodecs ?? [],
-  signManifest: (body) => signerFrom(judgeKey).sign(PayloadType.MANIFEST, body),
+  signStatement: (body) => signerFrom(judgeKey).sign(PayloadType.STATEMENT, body),
 });
 const shared = { connection, dataConverter, maxConcurrentActivityTaskExecutions: 200 };
 const sinks = { audit: { scheduled: { fn: () => undefined, callDuringReplay: false } } };

@@ -14,6 +14,7 @@ export const RecordType = {
   STEP: 'step',
   REFUSAL: 'refusal',
   REVIEW: 'review',
+  SELF: 'self',
 } as const;
 export type RecordType = (typeof RecordType)[keyof typeof RecordType];
 
@@ -46,7 +47,9 @@ export const PayloadType = {
   DECISION: 'application/vnd.tourniquet.decision+json',
   REPORT: 'application/vnd.tourniquet.report+json',
   TRUST: 'application/vnd.tourniquet.trust+json',
-  MANIFEST: 'application/vnd.tourniquet.manifest+json',
+  REGISTER: 'application/vnd.tourniquet.register+json',
+  /** in-toto's own: what a bundle's statement is signed under. */
+  STATEMENT: 'application/vnd.in-toto+json',
 } as const;
 
 /** The hash by which an envelope is stored and named: of its canonical JSON, signatures included. */

@@ -253,9 +253,9 @@ describe('a single change is caught', { timeout: 240_000 }, () => {
         const made = n % 3 === 0 ? exposed : internal;
         const files = new Map(made.files);
         const what = tampers[kind]?.(files, randomOf(seed + n * 6151 + kind.length)) ?? '';
-        if (what.includes(BundleFile.MANIFEST)) continue;
+        if (what.includes(BundleFile.STATEMENT)) continue;
         const signer = signerFrom(readKey(made.judge));
-        recompute(files, made.files, (manifest) => signer.sign(PayloadType.MANIFEST, manifest));
+        recompute(files, made.files, (statement) => signer.sign(PayloadType.STATEMENT, statement));
         expect({ kind, n, what, caught: (await caughtBy(made, files)).length > 0 }).toMatchObject({ caught: true });
       }
     },

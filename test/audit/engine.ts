@@ -293,7 +293,7 @@ export async function play<T>(repository: 'acme/private' | 'acme/public', body: 
           client: environment.client,
           workflowCode: code,
           codecs: [new EncryptionCodec(keyring)],
-          signManifest: (content) => judge.signer.sign(PayloadType.MANIFEST, content),
+          signStatement: (content) => judge.signer.sign(PayloadType.STATEMENT, content),
         }),
       },
     }),

@@ -1,7 +1,8 @@
-import { BundleFile, type BundleFiles, type BundleManifest, bytesOf, recordPath, textOf } from '../../audit/bundle.ts';
+import { BundleFile, type BundleFiles, bytesOf, recordPath, textOf } from '../../audit/bundle.ts';
 import { encodeHistory, type History, historyJson, parseHistory, readHistory } from '../../audit/history.ts';
 import { parseEnvelope } from '../../audit/records.ts';
 import { makeReport, reportHtml, reportJson } from '../../audit/report.ts';
+import { openStatement, type Statement, subjectsOf } from '../../audit/statement.ts';
 import { canonicalJson, type Hash, sha256Of } from '../../domain/canonical.ts';
 import { openEnvelope } from '../../domain/envelope.ts';
 import { type ChainEntry, type Envelope, extendChain, headOf, PayloadType } from '../../domain/record.ts';
@@ -152,7 +153,7 @@ export const tampers: Readonly<Record<string, Tamper>> = {
     return `decision${words} in ${path}`;
   },
   signature: (files, random) => {
-    const path = pick(random, [...records(files), BundleFile.MANIFEST]);
+    const path = pick(random, [...records(files), BundleFile.STATEMENT]);
     const text = textOf(files.get(path)) ?? '';
     const envelope = JSON.parse(text) as { signatures: { sig: string }[] };
     const signature = envelope.signatures[0];
@@ -161,7 +162,7 @@ export const tampers: Readonly<Record<string, Tamper>> = {
     const at = random(raw.length);
     raw[at] = (raw[at] as number) ^ (1 << random(8));
     signature.sig = raw.toString('base64');
-    files.set(path, bytesOf(`${canonicalJson(envelope)}${path === BundleFile.MANIFEST ? '\n' : ''}`));
+    files.set(path, bytesOf(`${canonicalJson(envelope)}${path === BundleFile.STATEMENT ? '\n' : ''}`));
     return `of ${path}`;
   },
   record: (files, random) => flipByte(files, pick(random, records(files)), random),
@@ -173,7 +174,7 @@ export const tampers: Readonly<Record<string, Tamper>> = {
     return `${words} in ${path}`;
   },
   report: (files, random) => flipByte(files, pick(random, [BundleFile.REPORT, BundleFile.REPORT_HTML]), random),
-  manifest: (files, random) => flipByte(files, BundleFile.MANIFEST, random),
+  manifest: (files, random) => flipByte(files, BundleFile.STATEMENT, random),
   chain: (files, random) => flipByte(files, BundleFile.CHAIN, random),
   trust: (files, random) => flipByte(files, pick(random, [BundleFile.TRUST, BundleFile.PEOPLE]), random),
   policy: (files, random) =>
@@ -186,7 +187,7 @@ export const tampers: Readonly<Record<string, Tamper>> = {
       random,
     ),
   missing: (files, random) => {
-    const path = pick(random, [...files.keys()].filter((each) => each !== BundleFile.MANIFEST).sort());
+    const path = pick(random, [...files.keys()].filter((each) => each !== BundleFile.STATEMENT).sort());
     files.delete(path);
     return path;
   },
@@ -199,10 +200,10 @@ export const tampers: Readonly<Record<string, Tamper>> = {
 
 /**
  * Makes everything right that can be made right without a key: records under the hashes of their content, the chain linked anew, hashes in the history
- * replaced, the report made again, the list in the manifest brought up to date. What was tampered with stays tampered with: where the change is to a file that
+ * replaced, the report made again, the list in the statement brought up to date. What was tampered with stays tampered with: where the change is to a file that
  * would be made again, it is left, since making it again would take the change back.
  */
-export function recompute(files: Map<string, Uint8Array>, original: BundleFiles, sign?: (manifest: BundleManifest) => Envelope): void {
+export function recompute(files: Map<string, Uint8Array>, original: BundleFiles, sign?: (statement: Statement) => Envelope): void {
   const same = (a: Uint8Array | undefined, b: Uint8Array | undefined) => a !== undefined && b !== undefined && Buffer.from(a).equals(b);
   const changed = new Set([...original.keys()].filter((path) => !same(files.get(path), original.get(path))));
   const put = (path: string, text: string): void => {
@@ -256,17 +257,13 @@ export function recompute(files: Map<string, Uint8Array>, original: BundleFiles,
     // Nor can what is made of it.
   }
   try {
-    const envelope = JSON.parse(textOf(files.get(BundleFile.MANIFEST)) ?? '') as Envelope;
-    const manifest = openEnvelope<BundleManifest>(envelope, PayloadType.MANIFEST);
-    const listed = [...files]
-      .filter(([path]) => path !== BundleFile.MANIFEST)
-      .map(([path, bytes]) => ({ path, sha256: sha256Of(bytes), size: bytes.length }))
-      .sort((a, b) => (a.path < b.path ? -1 : 1));
-    const now: BundleManifest = { ...manifest, ...(head && { head }), records: links.length, files: listed };
-    if (canonicalJson(now) === canonicalJson(manifest)) return;
+    const { envelope, statement } = openStatement(files);
+    const predicate = { ...statement.predicate, ...(head && { head }), records: links.length };
+    const now: Statement = { ...statement, subject: subjectsOf(files), predicate };
+    if (canonicalJson(now) === canonicalJson(statement)) return;
     const signed = sign ? sign(now) : { ...envelope, payload: Buffer.from(canonicalJson(now)).toString('base64') };
-    put(BundleFile.MANIFEST, `${canonicalJson(signed)}\n`);
+    put(BundleFile.STATEMENT, `${canonicalJson(signed)}\n`);
   } catch {
-    // A manifest that cannot be read stays as it is.
+    // A statement that cannot be read stays as it is.
   }
 }

@@ -113,7 +113,7 @@ test("when the provider's clock has passed the cut-off's date, the cut-off is li
   const described = await archive.describe();
   expect(described.raw.workflowExecutionInfo?.parentExecution).toMatchObject({ workflowId: id, runId: watching.run });
   const { files, report } = await world.bundle(bundle);
-  expect(files.get('manifest.json')).toBeDefined();
+  expect(files.get('statement.json')).toBeDefined();
   expect(report).toMatchObject({ incident: id, run: watching.run, state: 'closed', contained: 'yes', rotated: 'yes', residuals: [] });
   expect(report.head).toBe(result.head);
 });

@@ -1,0 +1,44 @@
+import type { Hash } from '../domain/canonical.ts';
+import type { People, Trust } from '../domain/trust.ts';
+import type { Edit, Register } from './register.ts';
+
+/** What a judge judges by, each asked for anew every time. */
+export interface Grounds {
+  readonly trust: () => Trust;
+  readonly people: () => People;
+  readonly policy: () => { readonly policy: unknown; readonly hash: Hash };
+}
+
+/**
+ * The same grounds, with every change of them entered in the register: when they are first asked for, and whenever what comes back is another. The entry stands before whatever is
+ * judged by it. An edit that nobody asked after while it lasted was judged by nowhere, and is not entered.
+ */
+export function noticingEdits<T extends Grounds>(grounds: T, register: Register): T {
+  const seen = new Map<Edit['kind'], unknown>();
+  const notice = (edit: Edit): void => {
+    if (seen.get(edit.kind) === edit.content) return;
+    seen.set(edit.kind, edit.content);
+    register.note(edit).catch(() => {
+      // The store is away: so is everything that would be judged meanwhile, and it is noted when it is asked for next.
+      if (seen.get(edit.kind) === edit.content) seen.delete(edit.kind);
+    });
+  };
+  return {
+    ...grounds,
+    trust: () => {
+      const trust = grounds.trust();
+      notice({ kind: 'trust', content: trust, serial: trust.serial });
+      return trust;
+    },
+    people: () => {
+      const people = grounds.people();
+      notice({ kind: 'people', content: people });
+      return people;
+    },
+    policy: () => {
+      const found = grounds.policy();
+      notice({ kind: 'policy', content: found.policy });
+      return found;
+    },
+  };
+}
