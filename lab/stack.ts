@@ -15,6 +15,7 @@ import type { AwsSimulatorReady } from './aws/main.ts';
 import { entryOf } from './entry.ts';
 import { enterPracticeEnvironment } from './environment.ts';
 import { end, isRunning, markOf, type ProcessMark } from './processes.ts';
+import { startProxy, type TcpProxy } from './proxy.ts';
 import { startOpenBao } from './servers/openbao.ts';
 import { freePort, type Part, startPart, untilReady } from './servers/part.ts';
 import { startTemporal } from './servers/temporal.ts';
@@ -36,10 +37,20 @@ export interface StackOptions {
   readonly logLagMs?: number;
   /** How often a watching incident looks again, in milliseconds; 15 000. */
   readonly recheckMs?: number;
+  /** Look-ups a second that CloudTrail allows the account in each Region; 2, as at AWS. A test that plays many incidents in one account gives more. */
+  readonly lookUpsPerSecond?: number;
+  /** How patient the engine is, in milliseconds; what the engine takes by itself where it is not said. */
+  readonly heartbeatMs?: number;
+  readonly retryCeilingMs?: number;
+  readonly stuckAfterMs?: number;
+  /** The workers reach Temporal, OpenBao and the simulator through proxies, which a test can cut and hold; off where it is not said. */
+  readonly proxied?: boolean;
   /** Encrypted payloads, and the endpoint that shows them to the web UI; on where it is not said. */
   readonly codec?: boolean;
   /** The web UI of Temporal; on where it is not said. */
   readonly ui?: boolean;
+  /** `DEBUG` of the parts, by which libraries print what they do; nothing where it is not said. */
+  readonly debug?: string;
   /** Parts that are not started. A test that brings its own worker leaves ours out. */
   readonly without?: readonly PartName[];
   /** Told how far the start is, and of every part that ends unasked. */
@@ -82,6 +93,17 @@ export interface StackPart {
   kill(signal?: NodeJS.Signals): Promise<void>;
   /** Starts it again at the same address over the same files; ends it first where it runs. */
   restart(): Promise<void>;
+  /** Stops it where it stands, as a machine does that hangs: it keeps its connections and answers nothing until `resume`. */
+  pause(): void;
+  resume(): void;
+}
+
+/** What lies between the workers and the servers where the stack was started with `proxied`. */
+export interface StackProxies {
+  readonly temporal: TcpProxy;
+  /** Reads HTTP. */
+  readonly openbao: TcpProxy;
+  readonly simulator: TcpProxy;
 }
 
 export interface Stack {
@@ -106,6 +128,7 @@ export interface Stack {
   };
   /** Resolves once the simulator accepts the deployers' pairs. */
   readonly settled: Promise<void>;
+  readonly proxies?: StackProxies;
   part(name: PartName): StackPart;
   /** Ends everything and takes stack.json away. The files of the world stay, until the next start. */
   stop(): Promise<void>;
@@ -163,7 +186,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const logOf = (name: PartName): string => join(paths.logs, `${name}.log`);
 
   let stopping: Promise<void> | undefined;
-  const closers: (() => Promise<void>)[] = [];
+  const closers: (() => Promise<unknown>)[] = [];
   const stop = (): Promise<void> => {
     stopping ??= (async () => {
       for (const each of running.values()) each.asked = true;
@@ -202,7 +225,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const node = (name: PartName, entry: URL, args: readonly string[], env: Record<string, string>): Part => {
     const { command, args: first } = entryOf(entry);
     // Debugging output of node-vault and its like prints bodies with secrets in them.
-    const part = startPart(name, command, [...first, ...args], { log: logOf(name), env: { ...env, DEBUG: '' } });
+    const part = startPart(name, command, [...first, ...args], { log: logOf(name), env: { ...env, DEBUG: options.debug ?? '' } });
     enlist(name, logOf(name), part);
     return part;
   };
@@ -256,6 +279,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
           journalDir: join(paths.simulator, 'journal'),
           propagationMs,
           logLagMs,
+          ...(options.lookUpsPerSecond === undefined ? {} : { lookUpsPerSecond: options.lookUpsPerSecond }),
           readyFile,
         }),
       );
@@ -322,7 +346,20 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     const aws = await awsWorld;
     const vault = await provisionVault({ address: vaultAddress, rootToken }, aws);
     writePrivateFile(join(paths.accounts, 'aws.json'), `${JSON.stringify(aws.responder, null, 2)}\n`);
-    writePrivateFile(join(paths.accounts, 'vault.json'), `${JSON.stringify({ address: vaultAddress, token: vault.worker }, null, 2)}\n`);
+    const proxies = options.proxied
+      ? {
+          temporal: await startProxy({ to: temporalPort }),
+          openbao: await startProxy({ to: baoPort, http: true }),
+          simulator: await startProxy({ to: simulatorPort }),
+        }
+      : undefined;
+    if (proxies) closers.push(() => Promise.all(Object.values(proxies).map((proxy) => proxy.close())));
+    const seen = {
+      temporal: proxies?.temporal.address ?? `127.0.0.1:${temporalPort}`,
+      vault: proxies ? `http://${proxies.openbao.address}` : vaultAddress,
+      aws: proxies ? `http://${proxies.simulator.address}` : endpoint,
+    };
+    writePrivateFile(join(paths.accounts, 'vault.json'), `${JSON.stringify({ address: seen.vault, token: vault.worker }, null, 2)}\n`);
     const temporal = {
       address: `127.0.0.1:${temporalPort}`,
       namespace: 'default',
@@ -335,10 +372,12 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         engine: trust.engine,
         root: trust.rootPublic,
         temporal: temporal.address,
-        aws: { endpoint, accountId, regions },
-        vault: { address: vaultAddress, auditFile },
+        aws: { endpoint: seen.aws, accountId, regions },
+        vault: { address: seen.vault, auditFile },
         timing: { propagationMs, logLagMs },
         recheckMs,
+        pace: options,
+        ...(options.lookUpsPerSecond === undefined ? {} : { lookUpsPerSecond: options.lookUpsPerSecond }),
         codec,
       }),
     );
@@ -351,7 +390,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         ...role,
         TOURNIQUET_CONFIG: paths.configuration,
         TOURNIQUET_KEYS: keys,
-        TEMPORAL_ADDRESS: temporal.address,
+        TEMPORAL_ADDRESS: seen.temporal,
         TEMPORAL_NAMESPACE: temporal.namespace,
       });
       await untilReady(part, log, async () => saysReady(readFileSync(log, 'utf8').slice(from)), 60_000);
@@ -409,6 +448,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       passphrase,
       world: { deployers: aws.deployers, responder: aws.responder, consumers: vault.consumers },
       settled,
+      ...(proxies ? { proxies } : {}),
       part(name) {
         const entry = running.get(name);
         if (entry === undefined) throw fault('stack.not-running', { part: name });
@@ -420,6 +460,12 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
           log: entry.log,
           get running() {
             return entry.part.child.exitCode === null && entry.part.child.signalCode === null;
+          },
+          pause() {
+            entry.part.child.kill('SIGSTOP');
+          },
+          resume() {
+            entry.part.child.kill('SIGCONT');
           },
           async kill(signal = 'SIGKILL') {
             entry.asked = true;

@@ -104,7 +104,19 @@ function faultOrder(body: Record<string, unknown>): FaultOrder {
       throw new Unusable(`${name} must be a whole number`);
     return value === undefined ? {} : { [name]: value };
   };
-  return { kind, ...text('service'), ...text('action'), ...text('accessKeyId'), ...number('count'), ...number('skip'), ...number('ms') };
+  const { mentions } = body;
+  if (mentions !== undefined && !(Array.isArray(mentions) && mentions.every((each) => typeof each === 'string')))
+    throw new Unusable('mentions must be texts');
+  return {
+    kind,
+    ...(mentions === undefined ? {} : { mentions: mentions as string[] }),
+    ...text('service'),
+    ...text('action'),
+    ...text('accessKeyId'),
+    ...number('count'),
+    ...number('skip'),
+    ...number('ms'),
+  };
 }
 
 function delayOrder(body: Record<string, unknown>): DelayOrder {
@@ -175,6 +187,10 @@ function serve(world: World, method: string, url: URL, body: Record<string, unkn
     case 'GET /state':
       return worldOf(world);
   }
+  const held = /^\/faults\/([^/]+)\/(holding|release)$/.exec(path);
+  if (held?.[2] === 'holding' && method === 'GET')
+    return world.faults.holding(held[1] ?? '', Math.min(Number(url.searchParams.get('ms') ?? 0), 60_000));
+  if (held?.[2] === 'release' && method === 'POST') return { released: world.faults.release(held[1] ?? '') };
   const fault = /^\/faults\/([^/]+)$/.exec(path);
   if (fault !== null && method === 'DELETE') return { ok: world.faults.remove(fault[1] ?? '') };
   const session = /^\/sessions\/([^/]+)\/console$/.exec(path);
@@ -206,7 +222,12 @@ export function controlServer(world: World, token: string, onFault: (error: unkn
     }
     if (typeof body !== 'object' || body === null) return [400, { error: 'the body is not a JSON object' }];
     try {
-      const result = serve(world, message.method ?? '', new URL(message.url ?? '/', 'http://localhost'), body as Record<string, unknown>);
+      const result = await serve(
+        world,
+        message.method ?? '',
+        new URL(message.url ?? '/', 'http://localhost'),
+        body as Record<string, unknown>,
+      );
       return result === undefined ? [404, { error: 'there is no such thing here' }] : [200, result];
     } catch (error) {
       if (error instanceof Unusable) return [400, { error: error.message }];

@@ -137,6 +137,15 @@ export class AwsControl {
   async removeFault(id: string): Promise<void> {
     await this.#ask('DELETE', `/faults/${encodeURIComponent(id)}`);
   }
+  /** Resolves with a `hold` once it keeps an answer back; undefined where it did not within `ms`. Rejects where there is none of that id: a restart forgets faults. */
+  async holding(id: string, ms: number): Promise<Fault | undefined> {
+    const fault = await this.#ask<Fault>('GET', `/faults/${encodeURIComponent(id)}/holding?ms=${ms}`);
+    return fault.held > 0 ? fault : undefined;
+  }
+  /** Lets go what a `hold` keeps back, and tells how many answers that were. */
+  async release(id: string): Promise<number> {
+    return (await this.#ask<{ released: number }>('POST', `/faults/${encodeURIComponent(id)}/release`)).released;
+  }
   /** Calls since the server started, by `service:Action`. */
   counters(): Promise<Record<string, Counter>> {
     return this.#ask('GET', '/counters');

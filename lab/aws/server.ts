@@ -151,10 +151,11 @@ async function answer(world: World, message: IncomingMessage, requestId: string)
     return writeRefusal(question ?? dialect, error, requestId);
   }
   const { service, action } = question;
-  const faults = world.faults.strike({ service, action, accessKeyId: claim.accessKeyId });
+  const faults = world.faults.strike({ service, action, accessKeyId: claim.accessKeyId, input: question.input });
   const struck = (kind: string) => faults.some((f) => f.kind === kind);
   for (const fault of faults) if (fault.kind === 'slow') await wait(fault.ms ?? 1000);
   if (struck('down')) return undefined;
+  if (struck('html')) return { status: 200, type: 'text/html', body: page };
   const lost = struck('lose-reply-after-effect');
   const delivery: Delivery = {
     request,
@@ -170,7 +171,24 @@ async function answer(world: World, message: IncomingMessage, requestId: string)
   const outcome = perform(world, delivery);
   if (struck('answer-twice')) perform(world, { ...delivery, delivery: 2, reply: 'lost', requestId: uuid() });
   if (lost) return undefined;
-  return 'refusal' in outcome ? writeRefusal(question, outcome.refusal, requestId) : writeAnswer(question, outcome.answer, requestId);
+  const reply =
+    'refusal' in outcome ? writeRefusal(question, outcome.refusal, requestId) : writeAnswer(question, outcome.answer, requestId);
+  for (const fault of faults) if (fault.kind === 'hold') await world.faults.keep(fault, endOf(message));
+  if (struck('empty')) return { ...reply, status: 200, body: '' };
+  if (struck('truncated')) return { ...reply, status: 200, body: reply.body.slice(0, reply.body.length / 2) };
+  return reply;
+}
+
+/** What somebody between client and server may answer in its place. */
+const page =
+  '<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body><p>Please sign in to the network & try again.</body></html>\n';
+
+/** Aborted when the client's connection ends. */
+function endOf(message: IncomingMessage): AbortSignal {
+  const gone = new AbortController();
+  if (message.socket.destroyed) gone.abort();
+  else message.socket.once('close', () => gone.abort());
+  return gone.signal;
 }
 
 /** The server that the SDKs talk to. `onFault` is told of a defect of the simulator; the caller of the API is told 500. */

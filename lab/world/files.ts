@@ -16,13 +16,15 @@ export function layout(directory: string) {
     trust: below('trust.yaml'),
     keys: below('keys'),
     passphrase: below('keys', 'passphrase'),
-    accounts: below('accounts'),
-    cast: below('cast'),
+    /** What the practice world itself is made of, secrets and all: the accounts' credentials, the actors, the servers that play the providers. 0700. */
+    world: below('world'),
+    accounts: below('world', 'accounts'),
+    cast: below('world', 'cast'),
     store: below('store'),
     drop: below('store', 'sealed'),
     temporal: below('temporal'),
-    openbao: below('openbao'),
-    simulator: below('aws'),
+    openbao: below('world', 'openbao'),
+    simulator: below('world', 'aws'),
     logs: below('logs'),
     home: below('home'),
   };
@@ -37,12 +39,9 @@ export const remade = (paths: Layout): readonly string[] => [
   paths.people,
   paths.trust,
   paths.keys,
-  paths.accounts,
-  paths.cast,
+  paths.world,
   paths.store,
   paths.temporal,
-  paths.openbao,
-  paths.simulator,
   paths.logs,
 ];
 
@@ -55,12 +54,21 @@ export interface ConfigurationFacts {
   readonly vault: { readonly address: string; readonly auditFile: string };
   readonly timing: { readonly propagationMs: number; readonly logLagMs: number };
   readonly recheckMs: number;
+  /** What is not said is left to the engine. */
+  readonly pace?: { readonly heartbeatMs?: number; readonly retryCeilingMs?: number; readonly stuckAfterMs?: number };
   readonly codec: boolean;
+  readonly lookUpsPerSecond?: number;
 }
 
 /** tourniquet.yaml of the practice world. Two accounts, both in mode `act`. */
 export function configurationText(facts: ConfigurationFacts): string {
   const { paths, aws, vault } = facts;
+  const { heartbeatMs, retryCeilingMs, stuckAfterMs } = facts.pace ?? {};
+  const pace = {
+    ...(heartbeatMs === undefined ? {} : { heartbeat: formatDuration(heartbeatMs) }),
+    ...(retryCeilingMs === undefined ? {} : { retryCeiling: formatDuration(retryCeilingMs) }),
+    ...(stuckAfterMs === undefined ? {} : { stuckAfter: formatDuration(stuckAfterMs) }),
+  };
   const timing = { ...facts.timing, marginMs: 1_000, pollMs: 300, giveUpMs: 60_000 };
   return `# The practice world's configuration, written by \`tourniquet up\`. It leads to servers on this machine only.\n${stringify({
     v: 1,
@@ -79,7 +87,12 @@ export function configurationText(facts: ConfigurationFacts): string {
         account: aws.accountId,
         mode: 'act',
         credentials: join(paths.accounts, 'aws.json'),
-        settings: { endpoint: aws.endpoint, regions: aws.regions, timing },
+        settings: {
+          endpoint: aws.endpoint,
+          regions: aws.regions,
+          timing,
+          ...(facts.lookUpsPerSecond === undefined ? {} : { lookUpsPerSecond: facts.lookUpsPerSecond }),
+        },
       },
       {
         provider: 'vault',
@@ -96,6 +109,7 @@ export function configurationText(facts: ConfigurationFacts): string {
       },
     ],
     recheck: formatDuration(facts.recheckMs),
+    ...(Object.keys(pace).length === 0 ? {} : { pace }),
     codec: { enabled: facts.codec },
   })}`;
 }

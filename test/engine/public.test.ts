@@ -1,17 +1,13 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import type { BundleFiles } from '../../audit/bundle.ts';
-import { EncryptionCodec } from '../../audit/codec.ts';
-import { decodeHistory, encodeHistory, historyJson } from '../../audit/history.ts';
-import { type IncidentStatus, openKeyring } from '../../client/index.ts';
-import { isEnvelope, strictBase64 } from '../../domain/envelope.ts';
+import type { IncidentStatus } from '../../client/index.ts';
 import type { ExportResult, IncidentResult } from '../../domain/messages.ts';
 import { type Actor, startActor } from '../../lab/actor.ts';
 import { type AttackerConfig, type AttackerLine, type Fate, Loot } from '../../lab/attacker/messages.ts';
 import type { ConsumerConfig, ConsumerLine } from '../../lab/consumer/messages.ts';
 import { deployments, fields, region } from '../../lab/world/cast.ts';
-import { type Finding, findIn, formsOf } from './canary.ts';
+import { huntAfter, looseFiles, secretsOf } from '../canary/hunt.ts';
 import { type Deployed, isWatching, startWorld, type UserPicture, type World } from './world.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
@@ -32,10 +28,11 @@ let before: UserPicture;
 let fates: readonly Fate[];
 let consumers: readonly Actor<ConsumerLine>[] = [];
 let attacker: Actor<AttackerLine>;
+const startedAt = Date.now();
 
 /** Plays the leak up to the point at which nothing but dated residuals is left; the tests then look at it from their sides. */
 beforeAll(async () => {
-  world = await startWorld();
+  world = await startWorld({}, { debug: '*' });
   const { stack } = world;
   deployed = world.deployed('public');
   before = await world.picture(deployed.user);
@@ -118,89 +115,15 @@ test("when the provider's clock has passed the cut-off's date, the cut-off is li
   expect(report.head).toBe(result.head);
 });
 
-test('no secret stands in a history, a log, a blob, a name or a bundle, in whatever spelling', async () => {
-  const { stack, client } = world;
-  const { paths } = stack;
+test('canary hunt: no secret stands anywhere, in whatever spelling, with DEBUG=* or without', async () => {
+  const { stack, client, store } = world;
   const minted = (await world.stored(deployed))[fields.secretAccessKey] ?? '';
-  const tokens = (await stack.control.events(region, 100_000)).flatMap(({ record }) => tokensIn(JSON.parse(record)));
-  const account = (name: string) => JSON.parse(readFileSync(join(paths.accounts, name), 'utf8')) as Record<string, string>;
-  const secrets: Readonly<Record<string, string>> = {
-    'the leaked secret': deployed.pair.secretAccessKey,
-    'the minted secret': minted,
-    "the engine's own AWS secret": stack.world.responder.secretAccessKey,
-    "the vault worker's token": account('vault.json').token ?? '',
-    'the root token': stack.vault.token,
-    'the passphrase of people': stack.passphrase.reveal(),
-    ...Object.fromEntries(Object.entries(stack.world.consumers).map(([name, token]) => [`the token of ${name}`, token])),
-    ...Object.fromEntries(tokens.map((token, at) => [`session token ${at + 1} of the thief`, token])),
-  };
-  for (const [name, secret] of Object.entries(secrets)) expect(secret.length, name).toBeGreaterThan(15);
+  const more = { 'the leaked secret': deployed.pair.secretAccessKey, 'the minted secret': minted };
+  const tokens = Object.keys(await secretsOf(stack)).filter((name) => name.startsWith('session token'));
   expect(tokens.length, 'the session and the federation of the thief').toBeGreaterThanOrEqual(2);
-
-  const found: Finding[] = [];
-  const look = (place: string, bytes: Uint8Array | string): number => {
-    found.push(...findIn(place, Buffer.from(bytes), secrets));
-    return 1;
-  };
-  // What the search has to be able to find: a secret where it belongs, and every spelling of one.
-  expect(findIn('accounts/aws.json', readFileSync(join(paths.accounts, 'aws.json')), secrets).map(({ secret }) => secret)).toContain(
-    "the engine's own AWS secret",
-  );
-  for (const { form, text } of formsOf(minted)) expect(findIn(form, Buffer.from(`..${text}..`), secrets), form).not.toEqual([]);
-  const within = Buffer.from(JSON.stringify({ key: { secret: minted } })).toString('base64');
-  expect(findIn('base64 of more', Buffer.from(within), secrets).map(({ form }) => form)).toContain('base64');
-
-  const codecs = [new EncryptionCodec(openKeyring(join(paths.keys, 'operator', 'codec.json')))];
-  const kinds = new Set<string>();
-  for await (const { workflowId, runId, type } of client.temporal.workflow.list()) {
-    kinds.add(type);
-    const history = await client.temporal.workflow.getHandle(workflowId, runId).fetchHistory();
-    look(`raw history of ${workflowId}`, encodeHistory(history));
-    const clear = await decodeHistory(history, codecs);
-    look(`history of ${workflowId}`, encodeHistory(clear));
-    look(`history of ${workflowId} as JSON`, historyJson(clear));
-  }
-  expect(kinds).toEqual(new Set(['leakResponse', 'principalHold', 'archive']));
-
-  let logs = 0;
-  for (const name of readdirSync(paths.logs)) logs += look(`log ${name}`, readFileSync(join(paths.logs, name)));
-  expect(logs).toBeGreaterThanOrEqual(3);
-
-  let blobs = 0;
-  let bundle: BundleFiles | undefined;
-  const { bundle: bundleHash } = (await client.temporal.workflow.getHandle(`archive/${watching.run}`).result()) as ExportResult;
-  for (const folder of readdirSync(join(paths.store, 'blobs'))) {
-    for (const rest of readdirSync(join(paths.store, 'blobs', folder))) {
-      const hash = `sha256:${folder}${rest}` as const;
-      const bytes = await world.store.get(hash);
-      blobs += look(`blob ${hash}`, bytes);
-      look(`content of blob ${hash}`, contentOf(bytes));
-      if (hash === bundleHash) bundle = (await world.bundle(hash)).files;
-    }
-  }
-  for (const name of await world.store.list(''))
-    look(`name ${name}`, Buffer.concat([Buffer.from(name), (await world.store.read(name)) ?? Buffer.of()]));
-  for (const name of readdirSync(paths.drop)) look(`sealed ${name}`, readFileSync(join(paths.drop, name)));
-  expect(blobs).toBeGreaterThan(30);
-  for (const [path, bytes] of bundle ?? []) look(`bundle ${path}`, bytes);
-  expect(bundle?.size).toBeGreaterThan(30);
-  expect(found).toEqual([]);
+  const errors = [(await client.incident('leak/none').status().catch(String)) as string];
+  const { findings, unlooked } = await huntAfter({ stack, client, store, since: startedAt, errors }, more);
+  expect(findings).toEqual([]);
+  expect(unlooked).toEqual([]);
+  expect(looseFiles(stack.paths.directory)).toEqual([]);
 });
-
-/** What a signed record says, out of its base64. */
-function contentOf(bytes: Uint8Array): Uint8Array {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'));
-    return isEnvelope(value) ? (strictBase64(value.payload) ?? Buffer.of()) : Buffer.of();
-  } catch {
-    return Buffer.of();
-  }
-}
-
-/** Every session token in a log event of the provider, wherever it stands. */
-function tokensIn(value: unknown): string[] {
-  if (typeof value !== 'object' || value === null) return [];
-  return Object.entries(value).flatMap(([name, member]) =>
-    /^sessionToken$/i.test(name) && typeof member === 'string' ? [member] : tokensIn(member),
-  );
-}

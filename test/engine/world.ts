@@ -42,7 +42,7 @@ import type { RecordAs } from '../../domain/record-bodies.ts';
 import { isEnded } from '../../domain/states.ts';
 import type { LedgerEntry } from '../../lab/aws/control.ts';
 import { trufflehogFinding } from '../../lab/scenarios/finding.ts';
-import { type Stack, startStack } from '../../lab/stack.ts';
+import { type Stack, type StackOptions, startStack } from '../../lab/stack.ts';
 import { deployerPolicy, type KeyPair, untilAccepted } from '../../lab/world/aws.ts';
 import { deployments, fields, kvMount, region, scripted, vaultAccount } from '../../lab/world/cast.ts';
 import { workerPolicy } from '../../lab/world/vault.ts';
@@ -114,9 +114,9 @@ const lookMs = 500;
  * The practice stack with short times, and beside its two deployments the ones named: each has a user, a store and a repository of its own, and no consumers, so that one stack
  * plays many incidents which know nothing of each other. Everything lies in a folder of its own that `stop` removes.
  */
-export async function startWorld(wanted: Readonly<Record<string, Visibility>> = {}): Promise<World> {
+export async function startWorld(wanted: Readonly<Record<string, Visibility>> = {}, options: StackOptions = {}): Promise<World> {
   const directory = mkdtempSync(join(tmpdir(), 'tourniquet-engine-'));
-  const stack = await startStack({ directory, propagationMs: 300, logLagMs: 500, recheckMs: 500, ui: false });
+  const stack = await startStack({ directory, propagationMs: 300, logLagMs: 500, recheckMs: 500, ui: false, ...options });
   const { paths, aws } = stack;
   const admin = { accessKeyId: aws.accessKeyId, secretAccessKey: aws.secretAccessKey };
   const iam = new IAMClient({ endpoint: aws.endpoint, region, credentials: admin });
