@@ -80,7 +80,7 @@ describe('records', () => {
   it('are believed from a judge for every type, from a worker for what workers do, and from nobody else', async () => {
     for (const type of Object.values(RecordType)) {
       const body = (type === 'finding' ? finding('aws', '1') : type === 'step' ? step('aws/disable-key') : {}) as never;
-      const workerMay = ['finding', 'snapshot', 'step', 'refusal'].includes(type);
+      const workerMay = ['finding', 'snapshot', 'step', 'refusal', 'self'].includes(type);
       expect([type, await code(reader().read(await writeAs(judge, type, body), type))]).toEqual([type, 'no error']);
       expect([type, await code(reader().read(await writeAs(worker, type, body), type))]).toEqual([
         type,
