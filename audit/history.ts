@@ -25,6 +25,8 @@ export interface ActivityEntry {
   endedAt?: string;
   /** The worker that took it, as it called itself; nobody vouches for that. */
   worker?: string;
+  /** The event of the workflow task in which the run heard of the end. */
+  heardBy?: number;
   state: 'scheduled' | 'completed' | 'failed' | 'timed-out' | 'cancelled';
   result?: unknown;
   failure?: { readonly type: string; readonly message: string; readonly details: readonly unknown[] };
@@ -138,6 +140,7 @@ export function readHistory(history: History): HistoryFacts {
   const activities = new Map<number, ActivityEntry>();
   const messages: MessageEntry[] = [];
   const times: { eventId: number; at: string; late: boolean }[] = [];
+  const unheard: ActivityEntry[] = [];
   let end: { end: NonNullable<HistoryFacts['end']>; endedAt: string; result?: unknown } | undefined;
   const activity = (id: unknown): ActivityEntry => {
     const found = activities.get(Number(id));
@@ -174,6 +177,7 @@ export function readHistory(history: History): HistoryFacts {
         const entry = activity(event.activityTaskCompletedEventAttributes?.scheduledEventId);
         entry.endedAt = at;
         entry.state = 'completed';
+        unheard.push(entry);
         entry.result = valuesOf(event.activityTaskCompletedEventAttributes?.result)[0];
         break;
       }
@@ -181,6 +185,7 @@ export function readHistory(history: History): HistoryFacts {
         const entry = activity(event.activityTaskFailedEventAttributes?.scheduledEventId);
         entry.endedAt = at;
         entry.state = 'failed';
+        unheard.push(entry);
         entry.failure = failureOf(event.activityTaskFailedEventAttributes?.failure);
         break;
       }
@@ -188,6 +193,7 @@ export function readHistory(history: History): HistoryFacts {
         const entry = activity(event.activityTaskTimedOutEventAttributes?.scheduledEventId);
         entry.endedAt = at;
         entry.state = 'timed-out';
+        unheard.push(entry);
         entry.failure = failureOf(event.activityTaskTimedOutEventAttributes?.failure);
         break;
       }
@@ -195,8 +201,17 @@ export function readHistory(history: History): HistoryFacts {
         const entry = activity(event.activityTaskCanceledEventAttributes?.scheduledEventId);
         entry.endedAt = at;
         entry.state = 'cancelled';
+        entry.failure = {
+          type: 'engine.interrupted',
+          message: '',
+          details: valuesOf(event.activityTaskCanceledEventAttributes?.details),
+        };
+        unheard.push(entry);
         break;
       }
+      case EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+        for (const entry of unheard.splice(0)) entry.heardBy = eventId;
+        break;
       case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: {
         const signal = event.workflowExecutionSignaledEventAttributes;
         messages.push({ eventId, at, kind: 'signal', name: signal?.signalName ?? '', args: valuesOf(signal?.input) });
