@@ -39,6 +39,8 @@ export interface AwsSimulatorOptions {
   readonly admin?: { readonly accessKeyId: string; readonly secretAccessKey: string };
   /** Events kept for each Region; 200 000 where absent. */
   readonly eventCapacity?: number;
+  /** Look-ups in the log a second in each Region; 2, as at AWS. */
+  readonly lookUpsPerSecond?: number;
   /** Told of a defect of the simulator. */
   readonly onFault?: (error: unknown) => void;
 }
@@ -125,7 +127,7 @@ export async function startAwsSimulator(options: AwsSimulatorOptions = {}): Prom
   const regions = options.regions ?? defaultRegions;
   if (!regions.includes('us-east-1')) throw new RangeError('us-east-1 has to be among the regions: the global services log there');
   const state = new State();
-  const trail = new Trail(options.eventCapacity ?? 200_000);
+  const trail = new Trail(options.eventCapacity ?? 200_000, options.lookUpsPerSecond);
   const ledger = new Ledger();
   const journal = options.journalDir === undefined ? undefined : new Journal(options.journalDir);
   for (const line of journal?.read() ?? []) {

@@ -40,7 +40,9 @@ export class Trail {
   #next = 1;
   #delays: { readonly order: DelayOrder; left: number }[] = [];
   readonly #behind = new Map<string, number>();
-  constructor(capacity: number) {
+  readonly #perSecond: number;
+  constructor(capacity: number, perSecond = callsPerSecond) {
+    this.#perSecond = perSecond;
     this.#capacity = capacity;
   }
   get nextSeq(): number {
@@ -94,8 +96,8 @@ export class Trail {
   /** Whether one more look-up may be made now. It runs on the machine's clock: a moved clock buys no calls. */
   admit(region: string): boolean {
     const now = performance.now();
-    const bucket = this.#buckets.get(region) ?? { tokens: callsPerSecond, at: now };
-    bucket.tokens = Math.min(callsPerSecond, bucket.tokens + ((now - bucket.at) / 1000) * callsPerSecond);
+    const bucket = this.#buckets.get(region) ?? { tokens: this.#perSecond, at: now };
+    bucket.tokens = Math.min(this.#perSecond, bucket.tokens + ((now - bucket.at) / 1000) * this.#perSecond);
     bucket.at = now;
     this.#buckets.set(region, bucket);
     if (bucket.tokens < 1) return false;

@@ -30,6 +30,8 @@ const settingsSchema = z.object({
   region: region.exactOptional(),
   /** The Region of the global services; another one only in China and GovCloud. */
   globalRegion: region.default('us-east-1'),
+  /** How many look-ups a second CloudTrail allows the account in each Region. AWS gives two, and raises it for nobody; a simulator may give more. */
+  lookUpsPerSecond: z.number().positive().default(2),
   canaries: z.array(z.string().regex(/^\d{12}$/)).default([]),
   signatureRetryMs: z.number().int().nonnegative().default(5_000),
   connectTimeoutMs: z.number().int().positive().default(3_000),
@@ -52,11 +54,11 @@ export async function connect(config: AccountConfig): Promise<Connection> {
   if (!accessKeyId || !secretAccessKey) {
     throw fault('provider.invalid', { account: config.account, because: 'its credentials hold no accessKeyId and secretAccessKey' });
   }
-  const { endpoint, globalRegion, connectTimeoutMs, requestTimeoutMs, canaries, signatureRetryMs } = read.data;
+  const { endpoint, globalRegion, connectTimeoutMs, requestTimeoutMs, canaries, signatureRetryMs, lookUpsPerSecond } = read.data;
   const regions = read.data.regions ?? (read.data.region ? [read.data.region] : [globalRegion]);
   const own = { accessKeyId: accessKeyId.reveal(), secretAccessKey, ...(sessionToken ? { sessionToken } : {}) };
   const api = new Api({ ...(endpoint ? { endpoint } : {}), globalRegion, connectTimeoutMs, requestTimeoutMs }, own);
-  const account = new AwsAccount(config.account, api, new Log(regions, globalRegion, own.accessKeyId));
+  const account = new AwsAccount(config.account, api, new Log(regions, globalRegion, own.accessKeyId, lookUpsPerSecond));
   const actions = [disableKey, denyPrincipal, liftDeny, cutOffSessions, liftCutOff, mintKey, deleteKey, watchNewUse, watchOldQuiet].map(
     (make) => make(account) as Action,
   );

@@ -168,7 +168,10 @@ export class Log {
   /** Up to when each Region's log is known to be complete, by a marker that was seen. */
   readonly #passed = new Map<string, number>();
   readonly #kept = new Map<string, Kept>();
-  constructor(regions: readonly string[], globalRegion: string, ownAccessKeyId: string) {
+  readonly #perSecond: number;
+  /** `perSecond`: how many look-ups the account may make in each Region; AWS gives two. */
+  constructor(regions: readonly string[], globalRegion: string, ownAccessKeyId: string, perSecond = 2) {
+    this.#perSecond = perSecond;
     // IAM's events are in the global Region whatever is configured (CloudTrail User Guide, "Global service events").
     this.regions = [...new Set([globalRegion, ...regions])];
     this.globalRegion = globalRegion;
@@ -176,7 +179,7 @@ export class Log {
   }
 
   #pace(region: string): Pace {
-    const pace = this.#paces.get(region) ?? new Pace();
+    const pace = this.#paces.get(region) ?? new Pace((2 * 1050) / this.#perSecond);
     this.#paces.set(region, pace);
     return pace;
   }
