@@ -10,7 +10,7 @@ export interface Grounds {
 }
 
 /**
- * The same grounds, with every change of them entered in the register: when they are first asked for, and whenever what comes back is another. The entry stands before whatever is
+ * The same grounds, with every change of them entered in the register: at once, and whenever what comes back is another. The entry stands before whatever is
  * judged by it. An edit that nobody asked after while it lasted was judged by nowhere, and is not entered.
  */
 export function noticingEdits<T extends Grounds>(grounds: T, register: Register): T {
@@ -23,7 +23,7 @@ export function noticingEdits<T extends Grounds>(grounds: T, register: Register)
       if (seen.get(edit.kind) === edit.content) seen.delete(edit.kind);
     });
   };
-  return {
+  const noticed = {
     ...grounds,
     trust: () => {
       const trust = grounds.trust();
@@ -41,4 +41,13 @@ export function noticingEdits<T extends Grounds>(grounds: T, register: Register)
       return found;
     },
   };
+  // At once: what a judge starts with is entered before its first incident, and the register's end is found now and not between a report and its first change.
+  for (const ask of [noticed.trust, noticed.people, noticed.policy]) {
+    try {
+      ask();
+    } catch {
+      // Whoever asks in earnest is told.
+    }
+  }
+  return noticed;
 }

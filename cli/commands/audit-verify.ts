@@ -1,9 +1,8 @@
 import { resolve } from 'node:path';
-import { fault, registry } from '../../domain/errors.ts';
-import { KeyRole, type Trust } from '../../domain/trust.ts';
-import { type Call, type CommandDefinition, text } from '../command.ts';
-import { readTextFile } from '../engine.ts';
+import { registry } from '../../domain/errors.ts';
+import type { CommandDefinition } from '../command.ts';
 import { release } from '../release.ts';
+import { trustGiven } from '../trust-given.ts';
 
 export const command: CommandDefinition = {
   name: 'audit verify',
@@ -51,18 +50,3 @@ export const command: CommandDefinition = {
     return entry?.exit ?? 0;
   },
 };
-
-/** The auditor's own trust file; its signature has to hold against the root it names, or against the one the auditor has apart. */
-async function trustGiven(call: Call): Promise<Trust | undefined> {
-  const named = text(call, 'trust');
-  if (named === undefined) {
-    if (text(call, 'root') !== undefined) throw fault('usage.invalid', { option: '--root', problem: 'goes with --trust' });
-    return undefined;
-  }
-  const file = resolve(call.cwd, named);
-  const { isSignedBy, parseTrust } = await import('../../audit/trust.ts');
-  const parsed = parseTrust(readTextFile(file), file);
-  const root = text(call, 'root') ?? parsed.trust.keys.find((key) => key.role === KeyRole.ROOT)?.public;
-  if (root === undefined || !isSignedBy(parsed, root)) throw fault('trust.bad-signature', { file });
-  return parsed.trust;
-}

@@ -17,6 +17,7 @@ export const commands: Readonly<Record<string, () => Promise<{ readonly command:
   'audit export': () => import('./audit-export.ts'),
   'audit verify': () => import('./audit-verify.ts'),
   'audit replay': () => import('./audit-replay.ts'),
+  'audit gaps': () => import('./audit-gaps.ts'),
   'key new': () => import('./key-new.ts'),
   'key list': () => import('./key-list.ts'),
   'decision sign': () => import('./decision-sign.ts'),

@@ -66,6 +66,13 @@ export const exitCases: Readonly<
     { argv: ['audit', 'verify', 'tourniquet.yaml'], exit: 1, code: 'audit.broken' },
     { argv: ['audit', 'verify', 'store', '--root', 'x'], exit: 2, code: 'usage.invalid' },
   ],
+  'audit gaps': [
+    { argv: ['audit', 'gaps', '--config', 'nowhere.yaml'], exit: 2, code: 'file.missing' },
+    { argv: ['audit', 'gaps', '--offline', '--root', 'x'], exit: 2, code: 'usage.invalid' },
+    { argv: ['audit', 'gaps', '--offline', '--bundle', 'nowhere.zip'], exit: 2, code: 'file.missing' },
+    { argv: ['audit', 'gaps', '--offline', '--bundle', 'tourniquet.yaml'], exit: 1, code: 'audit.broken' },
+    { argv: ['audit', 'gaps'], exit: 1, code: 'engine.unavailable' },
+  ],
   'audit replay': [
     { argv: ['audit', 'replay', 'nowhere'], exit: 2, code: 'file.missing' },
     { argv: ['audit', 'replay', 'trust.yaml'], exit: 1, code: 'audit.broken' },
