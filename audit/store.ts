@@ -25,6 +25,12 @@ export interface BlobStore {
   remove(hash: Hash): Promise<void>;
 }
 
+/** The names of a store, without waiting: for what is asked before every change, where another turn of the loop would let the old answer stand. */
+export interface StoreNames {
+  createIfAbsent(name: string, bytes: Uint8Array): { readonly created: boolean; readonly existing?: Uint8Array };
+  read(name: string): Uint8Array | undefined;
+}
+
 const version = Buffer.from('TQ1');
 const ivBytes = 12;
 const tagBytes = 16;
@@ -39,7 +45,7 @@ const leaf = '.n';
  * Nothing is flushed to the disk: a killed process loses nothing, since the kernel has the bytes, but a power cut may lose the last seconds.
  * What it loses is then missing or unreadable, never wrong, because every read verifies.
  */
-export function openDirectoryStore(directory: string, key: Uint8Array): BlobStore {
+export function openDirectoryStore(directory: string, key: Uint8Array): BlobStore & { readonly names: StoreNames } {
   if (key.length !== 32) throw fault('key.missing', { what: 'store key', why: 'not 32 bytes' });
   const blobs = join(directory, 'blobs');
   const names = join(directory, 'names');
@@ -82,7 +88,25 @@ export function openDirectoryStore(directory: string, key: Uint8Array): BlobStor
     return sealed === undefined ? undefined : open(sealed, `name ${name}`);
   };
 
+  const takeName = (name: string, bytes: Uint8Array): { created: boolean; existing?: Uint8Array } => {
+    const path = namePath(name);
+    // A link to a finished file is what makes the name appear whole, and to one caller only: link fails where the name is taken.
+    const made = writeTemporary(seal(bytes, `name ${name}`));
+    try {
+      withFolder(path, () => linkSync(made, path));
+      return { created: true };
+    } catch (error) {
+      if (errno(error) !== 'EEXIST') throw error;
+      const existing = readName(name);
+      if (existing === undefined) throw fault('record.unreadable', { name, why: 'taken, yet not there' });
+      return { created: false, existing };
+    } finally {
+      rmSync(made, { force: true });
+    }
+  };
+
   return {
+    names: { createIfAbsent: takeName, read: readName },
     async put(bytes) {
       const hash = sha256Of(bytes);
       const path = blobPath(hash);
@@ -101,20 +125,7 @@ export function openDirectoryStore(directory: string, key: Uint8Array): BlobStor
       return existsSync(blobPath(hash));
     },
     async createIfAbsent(name, bytes) {
-      const path = namePath(name);
-      // A link to a finished file is what makes the name appear whole, and to one caller only: link fails where the name is taken.
-      const made = writeTemporary(seal(bytes, `name ${name}`));
-      try {
-        withFolder(path, () => linkSync(made, path));
-        return { created: true };
-      } catch (error) {
-        if (errno(error) !== 'EEXIST') throw error;
-        const existing = readName(name);
-        if (existing === undefined) throw fault('record.unreadable', { name, why: 'taken, yet not there' });
-        return { created: false, existing };
-      } finally {
-        rmSync(made, { force: true });
-      }
+      return takeName(name, bytes);
     },
     async read(name) {
       return readName(name);

@@ -16,6 +16,8 @@ import { signerFrom, verifyEnvelope } from './signing.ts';
 export interface TrustFile {
   readonly trust: Trust;
   readonly signatures: Envelope['signatures'];
+  /** Of the persons who want the edit; none in serial 1. */
+  readonly countersignatures?: Envelope['signatures'];
 }
 
 /** Parses a trust file. Throws `file.syntax` or `file.invalid` with line and column. Says nothing of the signature. */
@@ -31,7 +33,7 @@ export function isSignedBy({ trust, signatures }: TrustFile, rootPublic: string)
 
 /**
  * Reads trust.yaml and verifies that the root signed it. The root's public key is pinned by the caller's configuration, so a whole other trust file with
- * a root of its own is refused too. An older file of the same root is not noticed here; its keys' periods bound what it is good for.
+ * a root of its own is refused too. Whether it is the next after the one in force, or an older one put back, is for `openTrust` in editions.ts, which workers use.
  */
 export function readTrust(path: string, rootPublic: string): Trust {
   const text = readText(path);

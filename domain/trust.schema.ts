@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { isHash } from './canonical.ts';
-import { KeyRole, type People, type Trust } from './trust.ts';
+import { type Edition, KeyRole, type People, type Trust } from './trust.ts';
 
 const time = z.iso.datetime({ error: 'expected a time in ISO 8601, UTC, such as 2026-01-31T00:00:00.000Z' });
 const hash = z.custom<`sha256:${string}`>(isHash, 'expected sha256: and 64 lower-case hexadecimal digits');
@@ -48,6 +48,8 @@ const trust = z
     v: z.literal(1),
     engine: z.string().regex(/^eng_[a-z0-9]{4,64}$/, 'expected eng_ and 4 to 64 lower-case letters and digits'),
     serial: z.int().min(1),
+    previous: hash.exactOptional(),
+    proposedBy: name.exactOptional(),
     issuedAt: time,
     keys: z.array(key).min(1),
     people: hash,
@@ -65,10 +67,14 @@ const trust = z
     }
   }) satisfies z.ZodType<Trust>;
 
-/** trust.yaml: the trust, and the root's one signature over it. */
+const signature = z.strictObject({ keyid: z.string().min(1).max(200), sig: bytes(64) });
+const countersignatures = z.array(signature).max(20);
+
+/** trust.yaml: the trust, the root's one signature over it, and those of the persons who want it. */
 export const trustFileSchema = z.strictObject({
   trust,
-  signatures: z.tuple([z.strictObject({ keyid: z.string().min(1), sig: bytes(64) })]),
+  signatures: z.tuple([signature]),
+  countersignatures: countersignatures.exactOptional(),
 });
 
 /** people.yaml. */
@@ -98,3 +104,11 @@ export const peopleSchema = z
       });
     });
   }) satisfies z.ZodType<People>;
+
+/** An edition of the trust in one file, as it goes from hand to hand before it is published, and as it is kept afterwards. A draft bears no signature of the root yet. */
+export const editionSchema = z.strictObject({
+  trust,
+  people: peopleSchema,
+  signatures: z.array(signature).max(1),
+  countersignatures,
+}) satisfies z.ZodType<Edition>;

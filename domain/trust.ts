@@ -1,4 +1,5 @@
 import type { Hash } from './canonical.ts';
+import type { Envelope } from './record.ts';
 
 export const KeyRole = { JUDGE: 'judge', WORKER: 'worker', PERSON: 'person', SEALING: 'sealing', ROOT: 'root' } as const;
 export type KeyRole = (typeof KeyRole)[keyof typeof KeyRole];
@@ -31,6 +32,10 @@ export interface Trust {
   readonly v: 1;
   readonly engine: string;
   readonly serial: number;
+  /** The hash of the trust before this one. Every serial but the first has it. */
+  readonly previous?: Hash;
+  /** Which person of the trust before this one asks for the edit. Every serial but the first has it. */
+  readonly proposedBy?: string;
   readonly issuedAt: string;
   readonly keys: readonly TrustedKey[];
   readonly people: Hash;
@@ -42,6 +47,16 @@ export interface Trust {
 export interface People {
   readonly v: 1;
   readonly people: readonly Person[];
+}
+
+/** A trust with the people it names and everybody's signatures over it: what is proposed, signed, published and kept. */
+export interface Edition {
+  readonly trust: Trust;
+  readonly people: People;
+  /** The root's. None in a draft. */
+  readonly signatures: Envelope['signatures'];
+  /** Of persons of the edition before, over the same content: whoever proposes it, and a second one. None in the first serial. */
+  readonly countersignatures: Envelope['signatures'];
 }
 
 /** The key of that id and role if it was valid at `at` (ISO); undefined otherwise. */

@@ -2,10 +2,6 @@ import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { newKey } from '../audit/keys.ts';
-import { peopleText, readPeople, readTrust, signTrust } from '../audit/trust.ts';
-import { hashOf } from '../domain/canonical.ts';
-import { KeyRole, type People, type Trust } from '../domain/trust.ts';
 import { fresh } from './settings.ts';
 
 let folder: string;
@@ -29,44 +25,6 @@ function put(name: string, text: string): void {
   later();
 }
 const later = () => vi.setSystemTime(Date.now() + 501);
-
-it('people who are edited before the trust that names them are in force once it does, and not a moment before', () => {
-  const period = { from: '2026-01-01T00:00:00.000Z', until: '2036-01-01T00:00:00.000Z' };
-  const root = newKey({ role: KeyRole.ROOT, ...period });
-  const named = (people: People): string => {
-    const { id, role, from, until } = root;
-    const keys = [{ id, role, public: root.public, from, until }];
-    const trust: Trust = {
-      v: 1,
-      engine: 'eng_0123456789abcdef',
-      serial: people.people.length,
-      issuedAt: period.from,
-      keys,
-      people: hashOf(people),
-      code: [],
-    };
-    return signTrust(trust, root);
-  };
-  const one: People = { v: 1, people: [{ id: 'ada', name: 'Ada', roles: ['responder'] }] };
-  const two: People = { v: 1, people: [...one.people, { id: 'ben', name: 'Ben', roles: ['approver'] }] };
-  put('people.yaml', peopleText(one));
-  put('trust.yaml', named(one));
-  const paths = { trust: join(folder, 'trust.yaml'), people: join(folder, 'people.yaml') };
-  const trust = fresh(paths.trust, () => readTrust(paths.trust, root.public));
-  const people = fresh(paths.people, () => readPeople(paths.people, trust()));
-  expect(people()).toEqual(one);
-
-  put('people.yaml', peopleText(two));
-  expect(people()).toEqual(one);
-  later();
-  expect(people()).toEqual(one);
-  expect(said).toHaveLength(1);
-  expect(JSON.parse(said[0] ?? '')).toMatchObject({ level: 'error', file: paths.people });
-
-  put('trust.yaml', named(two));
-  expect(people()).toEqual(two);
-  expect(said).toHaveLength(1);
-});
 
 it('a broken file leaves the last good content, is told of once for each state it is in, and heals', () => {
   const path = join(folder, 'a.json');

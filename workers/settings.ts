@@ -2,15 +2,15 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CommonDeps } from '../activities/index.ts';
 import { openKeyring } from '../audit/codec.ts';
+import { openTrust } from '../audit/editions.ts';
 import { readKey, readStoreKey } from '../audit/keys.ts';
 import { createRecords, type Records } from '../audit/records.ts';
 import { signerFrom, verifyEnvelope } from '../audit/signing.ts';
 import { openDirectoryStore } from '../audit/store.ts';
-import { readPeople, readTrust } from '../audit/trust.ts';
 import { parseConfiguration } from '../domain/configuration.schema.ts';
 import type { Configuration } from '../domain/configuration.ts';
 import { fault } from '../domain/errors.ts';
-import { KeyRole, type People, type Trust } from '../domain/trust.ts';
+import { type Edition, KeyRole, keyAt, type Trust } from '../domain/trust.ts';
 
 /** What a worker process is started with, by environment: its role, and the paths of the configuration and of its own key folder. */
 export interface Settings {
@@ -80,9 +80,7 @@ export function fresh<T>(path: string, parse: () => T): () => T {
     } catch (error) {
       if (value === undefined) throw error;
       if (now !== told) {
-        process.stderr.write(
-          `${JSON.stringify({ level: 'error', message: 'the last good content stays in force', file: path, why: error instanceof Error ? error.message : 'unreadable' })}\n`,
-        );
+        tell({ message: 'the last good content stays in force', file: path, why: error instanceof Error ? error.message : 'unreadable' });
       }
       told = now;
     }
@@ -90,25 +88,59 @@ export function fresh<T>(path: string, parse: () => T): () => T {
   };
 }
 
+/** A line of trouble for whoever reads this worker's log. */
+function tell(of: Readonly<Record<string, string>>): void {
+  process.stderr.write(`${JSON.stringify({ level: 'error', ...of })}\n`);
+}
+
+/**
+ * The same trust, and a word on stderr whenever it changes to one that does not vouch for this worker's own key: what it signs is then believed by nobody, and it is to be given its
+ * new key and started again.
+ */
+function whileOurs(trust: () => Trust, own: { readonly id: string; readonly role: KeyRole }, clock: () => Date): () => Trust {
+  let seen: Trust | undefined;
+  return () => {
+    const now = trust();
+    if (now !== seen) {
+      seen = now;
+      if (!keyAt(now, own.id, own.role, clock().toISOString()))
+        tell({ message: 'the trust file does not vouch for our own key; what we sign is not believed', key: own.id, role: own.role });
+    }
+    return now;
+  };
+}
+
 /** What judge and provider workers share: store, records signed with this worker's key, and its own copy of trust and people. */
-export function commonDeps(
-  settings: Settings,
-): CommonDeps & { readonly records: Records; readonly keyring: ReturnType<typeof openKeyring> | undefined } {
+export function commonDeps(settings: Settings): CommonDeps & {
+  readonly records: Records;
+  readonly keyring: ReturnType<typeof openKeyring> | undefined;
+  /** Every trust that has been in force, serial 1 first. */
+  readonly editions: () => readonly Edition[];
+} {
   const { configuration, keys } = settings;
   const role = settings.role === 'judge' ? KeyRole.JUDGE : KeyRole.WORKER;
   const signing = readKey(join(keys, 'signing.json'));
   if (signing.role !== role) throw fault('key.missing', { folder: keys, role });
-  const trust = fresh<Trust>(configuration.trust, () => readTrust(configuration.trust, configuration.root));
-  const people = fresh<People>(configuration.people, () => readPeople(configuration.people, trust()));
   const store = openDirectoryStore(configuration.store.directory, readStoreKey(join(keys, 'store.key')));
   const clock = () => new Date();
+  const source = openTrust({
+    trust: configuration.trust,
+    people: configuration.people,
+    root: configuration.root,
+    engine: configuration.engine,
+    names: store.names,
+    clock,
+    say: ({ file, why, code }) => tell({ message: 'the trust in force stays so', file, why, code }),
+  });
+  const trust = whileOurs(source.trust, { id: signing.id, role }, clock);
   const records = createRecords({ store, signer: signerFrom(signing), trust, engine: configuration.engine, clock });
   return {
     engine: configuration.engine,
     store,
     records,
     trust,
-    people,
+    people: source.people,
+    editions: source.editions,
     clock,
     verify: verifyEnvelope,
     keyring: configuration.codec.enabled ? openKeyring(join(keys, 'codec.json')) : undefined,
