@@ -22,6 +22,8 @@ export interface Consumer {
   readonly seenAs: { readonly userAgent?: string; readonly sourceAddress?: string };
   /** Its name in the audit log of its store, where it differs. */
   readonly readsAs?: string;
+  /** Roles that it acts as, by ARN: a cut-off of one of them refuses its sessions too. */
+  readonly assumes?: readonly string[];
 }
 
 /** A place a credential is kept in and handed out from. `fields` maps our field names to the store's. */
@@ -33,6 +35,11 @@ export interface Store {
   readonly fields: Readonly<Record<string, string>>;
   /** The principal whose credential it holds. */
   readonly principal: string;
+  /**
+   * Who can read it besides its consumers: principals by ARN, users by name too, and secrets whose holder can, by the name or ARN under which a log shows them read. While one
+   * of them is not contained, a replacement that is put there leaks at once.
+   */
+  readonly readableBy?: readonly string[];
 }
 
 /** How far back and how close to now a log can be read. `passed`: a moment the log is known to have passed (marker seen), by the provider's clock. */

@@ -104,6 +104,8 @@ export interface Residual {
   readonly target: string;
   /** ISO, UTC; undefined only for what a person accepted by name. */
   readonly until?: string;
+  /** For a cut-off: the moment before which what was issued is refused, ISO, by the provider's clock. */
+  readonly stamp?: string;
   readonly acceptedBy?: string;
   readonly record?: Hash;
 }

@@ -29,6 +29,7 @@ const storeSchema = z.strictObject({
 });
 
 const consumerSchema = z.strictObject({
+  readableBy: z.array(exact).exactOptional(),
   id,
   name: words,
   owner: words,
@@ -49,6 +50,9 @@ const consumerSchema = z.strictObject({
 });
 
 const repositorySchema = z.strictObject({
+  /** What it is, for a policy to protect together with others. */
+  tags: z.array(tag).default([]),
+  assumes: z.array(exact.refine((text) => /^arn:[^:]+:iam::\d{12}:role\/./.test(text), 'expected the ARN of a role')).exactOptional(),
   match: exact.refine(isRepositoryAddress, 'expected the address of a repository, or of a group of them with a slash at its end'),
   visibility: z.enum(['public', 'internal']),
   owner: words.exactOptional(),

@@ -28,7 +28,13 @@ export interface InventoryQuestion {
  * was seen in. Exposure is the worst over all reports: see {@link exposureOf}.
  */
 export function lookUp(inventory: Inventory, question: InventoryQuestion): InventoryFinding {
-  const stores = inventory.stores.filter((store) => mayConcern(store, question.accounts));
+  // Whoever acts as a role of these accounts would notice a cut-off of it, wherever its own credential is kept.
+  const assuming = new Set(
+    inventory.consumers
+      .filter(({ assumes }) => assumes?.some((role) => question.accounts?.some(({ account }) => accountOf(role) === account)))
+      .map(({ store }) => store),
+  );
+  const stores = inventory.stores.filter((store) => mayConcern(store, question.accounts) || assuming.has(store.id));
   const kept = new Set(stores.map((store) => store.id));
   const consumers: Consumer[] = inventory.consumers.filter((consumer) => kept.has(consumer.store));
   const owner = ownerOf(inventory, question, stores);

@@ -1,3 +1,5 @@
+import type { Consumer } from '../domain/assessment.ts';
+import { hashOf } from '../domain/canonical.ts';
 import { type Draft, Gate, listed, type View, type Wanted } from './draft.ts';
 import { type Member, Standing, stampOf } from './facts.ts';
 import type { Principal } from './kinds/kind.ts';
@@ -14,8 +16,8 @@ interface Group {
 
 /**
  * Plans what turns off or stops every credential of the incident that can still do harm: all classes of a principal in one burst, side by side, and the cut-off
- * after the disables, as a session may be minted until they are in effect. `root: false` leaves the leaked credential itself and its principal's deny out: where a person
- * is asked first its turn comes after its consumers have moved.
+ * after the disables, as a session may be minted until they are in effect. `root: false` leaves the leaked credential itself, its principal's deny and every cut-off of a role out:
+ * where a person is asked first their turn comes after its consumers have moved.
  */
 export function contain(view: View, draft: Draft, options: { readonly root: boolean } = { root: true }): Wanted[] {
   const { reach, knowledge, principal: leaked } = view;
@@ -44,7 +46,16 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
   }
 
   let width = 0;
-  for (const { principal, members } of groups.values()) {
+  const burst: Wanted[] = [];
+  const wide = (member: Pick<Member, 'depth'>): boolean => {
+    const beyondAll = ++width > widest || member.depth > deepest;
+    if (beyondAll) askWidth(view, draft);
+    return beyondAll;
+  };
+  // A role's sessions are assumed with keys, so that whatever turns keys off comes before the stamp on the role.
+  const users = [...groups.values()].filter(({ principal }) => principal.kind === 'user');
+  const roles = [...groups.values()].filter(({ principal }) => principal.kind === 'role');
+  for (const { principal, members } of users) {
     const own = principal.id === leaked.id;
     const disables: Wanted[] = [];
     let restamp = false;
@@ -53,8 +64,7 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
       if (knowledge.standsAlone(member.credential)) {
         if (standing !== Standing.STANDS && standing !== Standing.UNKNOWN && standing !== Standing.STOPPED) continue;
         if (member.origin !== 'leaked' && member.credential.status === 'absent') continue;
-        const wide = ++width > widest || member.depth > deepest;
-        if (wide) askWidth(view, draft);
+        const tooWide = wide(member);
         if (member.origin === 'doubtful') askDoubt(view, draft, member);
         disables.push(
           draft.want({
@@ -66,7 +76,7 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
             affects: member.origin === 'leaked' ? view.consumers.map((each) => each.id) : [],
             // Seen live again after it was turned off: somebody undid it, and it is turned off once more.
             again: standing === Standing.STANDS,
-            ...(member.origin === 'doubtful' ? { gate: doubtGate(member) } : wide && !view.asking ? { gate: Gate.WIDTH } : {}),
+            ...(member.origin === 'doubtful' ? { gate: doubtGate(member) } : tooWide && !view.asking ? { gate: Gate.WIDTH } : {}),
           }),
         );
         continue;
@@ -74,6 +84,7 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
       if (standing === Standing.STANDS || standing === Standing.UNKNOWN) restamp ||= needsStamp(view, member, principal);
     }
     wanted.push(...disables);
+    burst.push(...disables);
     const planned = disables.some((each) => each.state === 'planned');
 
     const deny = own
@@ -130,6 +141,16 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
     }
   }
 
+  for (const { principal, members } of roles) {
+    const open = members.filter(isOpen);
+    beyond.push(...open.filter((member) => !needsStamp(view, member, principal)));
+    if (!options.root || !open.some((member) => needsStamp(view, member, principal))) continue;
+    const tooWide = wide(open.reduce((a, b) => (a.depth > b.depth ? a : b)));
+    wanted.push(
+      cutOffRole(view, draft, { principal, members }, { before: burst, ...(tooWide && !view.asking ? { gate: Gate.WIDTH } : {}) }),
+    );
+  }
+
   for (const member of beyond) {
     const until = member.credential.expiresAt ? ` It expires by itself at ${member.credential.expiresAt}.` : '';
     wanted.push(
@@ -151,6 +172,85 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
     draft.note(`${listed([...circle])} mint each other in a circle and are contained together, none waiting for another.`);
   return wanted;
 }
+
+const isOpen = (member: Pick<Member, 'standing'>): boolean => member.standing === Standing.STANDS || member.standing === Standing.UNKNOWN;
+
+/** The roles of which the leak holds sessions that a stamp would stop: what {@link contain} leaves out where the leaked credential goes last. */
+export function cutOffRoles(view: View, draft: Draft, disabled: Wanted, before: readonly Wanted[]): Wanted[] {
+  const groups = new Map<string, Group>();
+  for (const member of view.reach.members) {
+    const { principal } = member;
+    if (principal?.kind !== 'role' || principal.account !== view.account || !isOpen(member) || !needsStamp(view, member, principal))
+      continue;
+    const group = groups.get(principal.id);
+    if (group) group.members.push(member);
+    else groups.set(principal.id, { principal, members: [member] });
+  }
+  return [...groups.values()].map((group) => cutOffRole(view, draft, group, { after: [disabled], before }));
+}
+
+/** Who acts as the role without using the leaked credential: a cut-off refuses them for nothing that they did. */
+export function bystandersOf(
+  view: Pick<View, 'everyone' | 'consumers' | 'knowledge' | 'account'>,
+  role: Principal,
+): { readonly all: readonly Consumer[]; readonly bystanders: readonly Consumer[] } {
+  const all = view.everyone.filter((each) => each.assumes?.some((text) => view.knowledge.principal(text, view.account)?.id === role.id));
+  const own = new Set(view.consumers.map((each) => each.id));
+  return { all, bystanders: all.filter((each) => !own.has(each.id)) };
+}
+
+/**
+ * Stamps a role. It refuses every session of it, also of those who have nothing to do with the leak, until they assume it again: where such are declared, people are asked,
+ * whatever policy says of the leaked credential itself. `after` must be done first; of `before` what waits for no other question than this step does.
+ */
+function cutOffRole(
+  view: View,
+  draft: Draft,
+  { principal, members }: Group,
+  { after = [], before, gate }: { readonly after?: readonly Wanted[]; readonly before: readonly Wanted[]; readonly gate?: string },
+): Wanted {
+  const { knowledge } = view;
+  const { all, bystanders } = bystandersOf(view, principal);
+  const asked = bystanders.length > 0 ? roleGate(principal) : gate;
+  if (bystanders.length > 0) {
+    const open = members.filter(isOpen).length;
+    draft.ask(
+      roleGate(principal),
+      'outage',
+      `The leak holds ${open === 1 ? 'a session' : `${open} sessions`} of role ${principal.name}. Shall every session of it that was issued until now be refused? ${listed(bystanders.map((each) => `${each.name} (${each.owner}, ${each.contact})`))} ${bystanders.length === 1 ? 'acts' : 'act'} as it too and ${bystanders.length === 1 ? 'is' : 'are'} out until the role is assumed again: when a cached session would have ended, or at a restart.`,
+      view.claim ? { ...view.verdict.gates.outage, onSilence: 'hold' } : view.verdict.gates.outage,
+    );
+  }
+  const lever = knowledge.cutOff(principal);
+  const standing = draft.isProtected(lever) ? Gate.PROTECTED : (asked ?? (view.asking ? Gate.OUTAGE : undefined));
+  const lives = members.flatMap(({ credential: { issuedAt, expiresAt } }) =>
+    issuedAt && expiresAt ? [Math.ceil((Date.parse(expiresAt) - Date.parse(issuedAt)) / 1000)] : [],
+  );
+  const wanted = draft.want({
+    provider: knowledge.provider,
+    account: principal.account,
+    lever,
+    // A role may have allowed longer sessions when these were issued than it does now.
+    ...(lives.length > 0 ? { params: { maxLifeSeconds: Math.max(...lives) } } : {}),
+    after: [...after, ...before.filter((each) => sameQuestion(draft, each, standing))],
+    impact: bystanders.length > 0 ? 'outage' : 'possible',
+    affects: all.map((each) => each.id),
+    again: true,
+    ...(asked ? { gate: asked } : {}),
+  });
+  if (wanted.state === 'planned') {
+    for (const consumer of bystanders)
+      draft.predicted.push({
+        consumer: consumer.id,
+        because: `${consumer.name} acts as role ${principal.name}, whose sessions are refused, and is out until it assumes the role again.`,
+        fromStep: wanted.id,
+      });
+  }
+  return wanted;
+}
+
+const roleGate = (principal: Principal): string =>
+  `g-role-${/^[A-Za-z0-9-]{1,40}$/.test(principal.name) ? principal.name : hashOf(principal.id).slice(7, 19)}`;
 
 /**
  * The deny is for as long as the leaked credential may still be used. It stays once it is on, is not put on again after it was lifted or where consumers have a new credential

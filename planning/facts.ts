@@ -263,12 +263,13 @@ function standingOf(
   if (knowledge && principal) {
     for (const action of knowledge.stoppedBy(credential)) {
       const lever = action === 'deny-principal' ? knowledge.deny(principal) : knowledge.cutOff(principal);
+      if (lever.action !== action) continue;
       const key = `${action}\n${principal.id}`;
       if (!on.controls.has(key)) on.controls.set(key, done.active(knowledge.provider, lever));
       const step = on.controls.get(key);
       // An administrator's look-up says that it exists, which a control on its principal does not change; only its own use would.
       if (!step || seenSince(step, ['probe'])) continue;
-      if (action !== 'cut-off-sessions') return Standing.STOPPED;
+      if (action === 'deny-principal') return Standing.STOPPED;
       const stamp = stampOf(step, knowledge);
       if (stamp === undefined) continue;
       // The leaked one was there before any step of this incident, whenever it was issued.
@@ -279,9 +280,11 @@ function standingOf(
 }
 
 /**
- * The moment before which a cut-off refuses what was issued, in milliseconds: what its residual says, which is until the last session from before it has expired; else when it took effect.
+ * The moment before which a cut-off refuses what was issued, in milliseconds: what its residual says, by name or by its date, which is until the last session from before it has
+ * expired; else when it took effect.
  */
 export function stampOf(step: DoneStep, knowledge: Pick<KindKnowledge, 'longestChild'>): number | undefined {
+  if (step.residual?.stamp) return Date.parse(step.residual.stamp);
   if (step.residual?.until) return Date.parse(step.residual.until) - knowledge.longestChild * 1000;
   return step.effectiveAt ? Date.parse(step.effectiveAt) : undefined;
 }
@@ -490,7 +493,7 @@ export function situationOf(circumstances: Circumstances): Situation {
     foreign: opposite[finding.ours.state],
     privilege: finding.privilege,
     handled: knowledge !== undefined,
-    reversible: knowledge !== undefined && root.principal !== undefined && root.principal.account === finding.account,
+    reversible: knowledge !== undefined && root.principal?.kind === 'user' && root.principal.account === finding.account,
     canary: finding.canary,
     protected: inventory.protectedTargets.some((each) => named.has(each)),
     own: (circumstances.ownTargets ?? []).some((each) => named.has(each)),

@@ -4,8 +4,9 @@ import { Mode } from '../domain/policy.ts';
 import { Proof } from '../domain/report.ts';
 import { contain } from './contain.ts';
 import { type AccountTerms, Draft, Gate, listed, type View } from './draft.ts';
-import { concerning, containedExtent, isHarmless, reachOf, Standing, sweptOf } from './facts.ts';
+import { concerning, containedExtent, isHarmless, type Member, reachOf, Standing, sweptOf } from './facts.ts';
 import type { PlanInput } from './input.ts';
+import { isCutOff, isLiftOfCutOff } from './levers.ts';
 import { byHandOnly, tellOwner } from './manual.ts';
 import { rotate } from './rotate.ts';
 
@@ -47,7 +48,9 @@ function contentOf(input: PlanInput): Content {
   const bare = bareView(input);
   const draft = new Draft(bare);
   const finish = (purpose: Plan['purpose']): Content => {
-    draft.residuals.unshift(...standingResiduals(input).filter((each) => !draft.residuals.some((other) => other.what === each.what)));
+    draft.residuals.unshift(
+      ...standingResiduals(input, draft.view.reach.members).filter((each) => !draft.residuals.some((other) => other.what === each.what)),
+    );
     gateQuestions(input, draft);
     return {
       purpose,
@@ -207,7 +210,7 @@ function release(view: View, draft: Draft, input: PlanInput): void {
     (each) => knowledge.standsAlone(each.credential) && (each.standing === Standing.STANDS || each.standing === Standing.UNKNOWN),
   );
   if (alive.length > 0 && !input.rolledBack) return;
-  for (const [id, due] of cutOffs(input)) {
+  for (const [id, due] of cutOffs(input, reach.members)) {
     const principal = knowledge.principal(id, view.account);
     if (!principal || Date.parse(due) > Date.parse(view.providerTime)) continue;
     draft.want({
@@ -222,30 +225,44 @@ function release(view: View, draft: Draft, input: PlanInput): void {
   }
 }
 
-/** Cut-offs that still stand, by principal, and until when. One that an undo has left standing counts as well. */
-function cutOffs(input: PlanInput): ReadonlyMap<string, string> {
+/**
+ * Cut-offs that still stand, by principal, and until when: not before the last credential that it is known to stop has expired. One that an undo has left standing counts as well.
+ */
+function cutOffs(input: PlanInput, members: readonly Member[]): ReadonlyMap<string, string> {
   const standing = new Map<string, string>();
   for (const { step, state, residual } of input.done) {
     if (!step.hold) continue;
-    if (state === 'done' && step.action.endsWith('/lift-cut-off')) standing.delete(step.hold);
-    else if (residual?.until && (step.action.endsWith('/cut-off-sessions') || state === 'undone')) {
+    if (state === 'done' && isLiftOfCutOff(step)) standing.delete(step.hold);
+    else if (residual?.until && (isCutOff(step) || state === 'undone')) {
       const there = standing.get(step.hold);
       if (!there || Date.parse(residual.until) > Date.parse(there)) standing.set(step.hold, residual.until);
     }
+  }
+  for (const { principal, standing: stands, credential } of members) {
+    const there = principal && standing.get(principal.id);
+    if (!there || stands !== Standing.STOPPED || !credential.expiresAt) continue;
+    if (Date.parse(credential.expiresAt) > Date.parse(there)) standing.set(principal.id, credential.expiresAt);
   }
   return standing;
 }
 
 /** What must stand on, and until when: from the steps that left it, less what was lifted since. */
-function standingResiduals(input: PlanInput): Residual[] {
-  const dates = cutOffs(input);
+function standingResiduals(input: PlanInput, members: readonly Member[]): Residual[] {
+  const stamped = new Map<string, { readonly residual: Residual; readonly until: string }>();
+  const dates = cutOffs(input, members);
   const out = new Map<string, Residual>();
   for (const { step, residual } of input.done) {
     if (!residual) continue;
     if (step.hold && residual.until) {
       // One control, stamped again, leaves one residual: the latest.
-      if (dates.get(step.hold) === residual.until) out.set(step.hold, residual);
+      const there = stamped.get(step.hold);
+      if (there && Date.parse(there.until) >= Date.parse(residual.until)) continue;
+      stamped.set(step.hold, { residual, until: residual.until });
     } else out.set(`${residual.what}\n${residual.target}`, residual);
+  }
+  for (const [hold, { residual }] of stamped) {
+    const until = dates.get(hold);
+    if (until) out.set(hold, { ...residual, until });
   }
   return [...out.values()];
 }
@@ -265,7 +282,7 @@ function killSheet(view: View, draft: Draft, input: PlanInput, why: string): voi
     onSilence: 'hold',
   });
   for (const step of would.steps) {
-    const subject = step.target.accessKeyId ?? step.target.user ?? step.target.path ?? step.id;
+    const subject = step.target.accessKeyId ?? step.target.user ?? step.target.role ?? step.target.path ?? step.id;
     const wanted = draft.wantManual({
       action: 'by-hand',
       target: { of: step.action, round: String(input.round), ...step.target, account: step.account },
@@ -293,7 +310,7 @@ function killSheet(view: View, draft: Draft, input: PlanInput, why: string): voi
 
 /** What the containment costs each consumer, as far as the machine alone decides. */
 function predictContainment(view: View, draft: Draft): void {
-  const from = draft.steps.find((each) => each.impact === 'outage');
+  const from = draft.steps.find((each) => each.impact === 'outage' && !isCutOff(each));
   if (!from) return;
   const full = view.slots !== undefined && view.slots.used >= view.slots.limit;
   for (const consumer of view.consumers) {
@@ -323,6 +340,7 @@ function gateQuestions(input: PlanInput, draft: Draft): void {
     const root = draft.view.reach;
     const disables = asked.filter((each) => each.action.endsWith('/disable-key'));
     const mint = asked.some((each) => each.action.endsWith('/mint-key'));
+    const roles = asked.filter((each) => each.target.role !== undefined && isCutOff(each));
     const delivered = asked.filter((each) => each.action.endsWith('/distribute-secret')).map((each) => each.target.path ?? '');
     const watched = asked.filter((each) => each.action.endsWith('/watch-new-use')).flatMap((each) => each.target.consumer ?? []);
     const hurt = asked.filter((each) => each.impact === 'outage').flatMap((each) => each.affects);
@@ -340,6 +358,11 @@ function gateQuestions(input: PlanInput, draft: Draft): void {
           ]
         : []),
       ...stubbornWords(hurt, names),
+      ...(roles.length > 0
+        ? [
+            `Sessions of ${listed(roles.map((each) => `role ${each.target.role}`))} issued until then are refused as well, as the leak holds some: whoever else acts as ${roles.length === 1 ? 'it' : 'one of them'} has to assume it again.`,
+          ]
+        : []),
       ...(hurt.length === 0 && perhaps.length > 0
         ? [`No outage is predicted for ${called(perhaps)}; a use that nobody declared would be cut.`]
         : []),
@@ -441,7 +464,7 @@ export function viewOf(input: PlanInput, bare: ReturnType<typeof bareView> = bar
   const { finding } = assessment;
   const { knowledge, root } = bare.reach;
   const manifest = input.manifests[finding.provider];
-  if (!knowledge || !manifest || !root.principal || root.principal.account !== finding.account) return undefined;
+  if (!knowledge || !manifest || root.principal?.kind !== 'user' || root.principal.account !== finding.account) return undefined;
   const { stores, consumers } = concerning(input.inventory, root.principal, finding);
   const timing = termsOf(input).find((each) => each.provider === finding.provider && each.account === finding.account)?.settings?.timing as
     | Readonly<Record<string, unknown>>
@@ -459,6 +482,8 @@ export function viewOf(input: PlanInput, bare: ReturnType<typeof bareView> = bar
     stores,
     consumers,
     sealed: assessment.sealed,
+    everyone: input.inventory.consumers,
+    secretsRead: finding.secretsRead,
     swept: sweptOf(assessment, input.done),
     propagation: seconds('propagationMs', manifest.propagationMs),
     logLag: seconds('logLagMs', Math.max(0, ...manifest.logs.map((log) => log.usualLagMs))),

@@ -1,7 +1,8 @@
 import type { Consumer, Store } from '../domain/assessment.ts';
-import { contain, offKeys } from './contain.ts';
+import { contain, cutOffRoles, offKeys } from './contain.ts';
 import { type Draft, Gate, listed, mostFailures, type View, type Wanted } from './draft.ts';
 import { isGone, isHarmless, type Member, Standing, stampOf } from './facts.ts';
+import { reach as reachFrom } from './graph.ts';
 
 /** Whatever the manifest of a store's system must be able to do for its store to be written to. */
 const storeActions = ['stage-secret', 'distribute-secret', 'watch-readers'] as const;
@@ -69,7 +70,7 @@ export function rotate(view: View, draft: Draft): void {
     });
     const disabled = disableRoot(view, draft, quiet.state === 'planned' ? [...before, quiet] : [...before, ...moved, quiet]);
     const cut = cutOff(view, draft, [disabled], before);
-    removeAll(view, draft, [disabled, cut]);
+    removeAll(view, draft, [disabled, cut, ...cutOffRoles(view, draft, disabled, before)]);
   } else {
     if (!byMachine && off) liftDeny(view, draft, minted);
     removeAll(view, draft, moved);
@@ -115,11 +116,12 @@ function findRoom(
   if (reach.root.standing === Standing.DEAD) return { freed: [], brokenFirst: false };
   const disabled = disableRoot(view, draft, before, true);
   const cut = cutOff(view, draft, [disabled], before);
+  const roles = cutOffRoles(view, draft, disabled, before);
   const freed = draft.want({
     provider: knowledge.provider,
     account: principal.account,
     lever: knowledge.remove(reach.root.credential, principal),
-    after: [...before, disabled, cut],
+    after: [...before, disabled, cut, ...roles],
     impact: 'outage',
     affects: view.consumers.map((each) => each.id),
     again: reach.root.standing === Standing.STANDS,
@@ -407,9 +409,9 @@ function liftDeny(view: View, draft: Draft, minted: Wanted): Wanted | undefined 
 }
 
 /** Whether it could be used again if the deny went. */
-function wakes({ knowledge }: View, member: Member, stamp: number | undefined): boolean {
+function wakes({ knowledge, principal }: View, member: Member, stamp: number | undefined): boolean {
   if (!isHarmless(member.standing)) return true;
-  if (member.standing !== Standing.STOPPED) return false;
+  if (member.standing !== Standing.STOPPED || member.principal?.id !== principal.id) return false;
   if (!knowledge.stoppedBy(member.credential).includes('cut-off-sessions') || stamp === undefined) return true;
   return !member.credential.issuedAt || Date.parse(member.credential.issuedAt) >= stamp;
 }
@@ -422,15 +424,59 @@ export const storeNodes = (store: Store): readonly string[] => [
   `${store.provider}:${store.path}`,
 ];
 
-/** Who of the incident can still be used and read the store. */
-export function readersOf(view: Pick<View, 'reach'>, store: Store): readonly Member[] {
-  const { index, members } = view.reach;
+/** A way by which what is put into a store leaks at once: who, and how in words that fit into a question. */
+export interface Way {
+  readonly who: string;
+  readonly how: string;
+}
+
+/**
+ * Every way by which the leak can still read the store: what of the incident is not contained and reads it itself, by the graph or by the inventory's word; what can assume a role that
+ * does, as it has done; and a secret it has read whose holder does, which nothing that is done to the leaked credential takes back.
+ */
+export function waysInto(view: Pick<View, 'reach' | 'secretsRead'>, store: Store): readonly Way[] {
+  const { index, members, knowledge, root } = view.reach;
   const nodes = new Set(storeNodes(store));
-  return members.filter((member) => {
-    if (isHarmless(member.standing)) return false;
-    const from = [member.id, ...index.out(member.id, 'acts-as')];
-    return from.some((id) => index.out(id, 'unlocks').some((to) => nodes.has(to)));
-  });
+  const declared = store.readableBy ?? [];
+  const principals = new Set(declared.flatMap((text) => knowledge?.principal(text, root.principal?.account ?? '')?.id ?? []));
+  const reads = (member: Member): boolean =>
+    (member.principal !== undefined && principals.has(member.principal.id)) ||
+    [member.id, ...index.out(member.id, 'acts-as')].some((id) => index.out(id, 'unlocks').some((to) => nodes.has(to)));
+  const ways: Way[] = [];
+  const open = new Map(members.filter((member) => !isHarmless(member.standing)).map((member) => [member.id, member]));
+  const readers = members.filter(reads);
+  for (const reader of readers) {
+    if (open.has(reader.id)) ways.push({ who: reader.title, how: `whoever holds ${reader.title} can read ${store.path}` });
+  }
+  const byRole = readers.filter((reader) => reader.principal?.kind === 'role');
+  const above = reachFrom(
+    byRole.map((reader) => reader.id),
+    (id) => index.into(id, 'derives'),
+  );
+  for (const id of above.keys()) {
+    const member = open.get(id);
+    if (!member || readers.includes(member)) continue;
+    const role = byRole[0]?.principal?.name;
+    ways.push({
+      who: member.title,
+      how: `whoever holds ${member.title} can assume role ${role} again, as was done with it, and that role can read ${store.path}`,
+    });
+  }
+  for (const secret of view.secretsRead) {
+    if (!declared.some((text) => isSameSecret(text, secret))) continue;
+    ways.push({
+      who: `whoever read ${secret}`,
+      how: `whoever read the secret ${secret}, as the log shows, can read ${store.path} with it`,
+    });
+  }
+  return ways;
+}
+
+/** A secret by name, or by an ARN, which ends in the name, a dash and six characters that AWS made up. */
+function isSameSecret(declared: string, read: string): boolean {
+  const nameOf = (text: string): string => (/^arn:[^:]*:secretsmanager:/.test(text) ? text.replace(/^.*:secret:/, '') : text);
+  const plain = (text: string): string => (text.startsWith('arn:') ? nameOf(text).replace(/-[A-Za-z0-9]{6}$/, '') : text);
+  return declared === read || nameOf(declared) === nameOf(read) || plain(declared) === plain(read);
 }
 
 /** Who of the incident can still be used and issues credentials of the leaked one's kind. */
@@ -442,7 +488,7 @@ export function issuersOf(view: Pick<View, 'reach'>): readonly Member[] {
 /** Where somebody who is not contained could read the new one, or makes it, only a person lets it go there, told the way it would leak. */
 function leakyGate(view: View, draft: Draft, stores: readonly Store[]): { readonly gate?: string } {
   const sought = stores.length > 0 ? stores : view.stores;
-  const ways = sought.flatMap((store) => readersOf(view, store).map((member) => `whoever holds ${member.title} can read ${store.path}`));
+  const ways = sought.flatMap((store) => waysInto(view, store).map(({ how }) => how));
   if (stores.length === 0) ways.push(...issuersOf(view).map((member) => `${member.title} makes it`));
   if (ways.length === 0) return {};
   draft.ask(

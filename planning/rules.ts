@@ -1,10 +1,12 @@
 import type { Plan, PlanStep } from '../domain/plan.ts';
 import { Mode } from '../domain/policy.ts';
 import { Proof } from '../domain/report.ts';
+import { bystandersOf } from './contain.ts';
 import { concerning, isHarmless, type Member, reachOf, Standing, stampOf, sweptOf } from './facts.ts';
 import type { PlanInput } from './input.ts';
+import { isLiftOfCutOff } from './levers.ts';
 import { viewOf } from './plan.ts';
-import { issuersOf, readersOf, stubborn } from './rotate.ts';
+import { issuersOf, stubborn, waysInto } from './rotate.ts';
 
 /** The order rules of the design by number, and what every plan must be besides. */
 export const RuleName = {
@@ -66,15 +68,16 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
   const changes = (step: PlanStep): boolean => step.provider !== 'manual' && manifestOf(step)?.watches !== true;
   const memberOf = (step: PlanStep): Member | undefined =>
     members.find((each) => each.credential.locator.accessKeyId === step.target.accessKeyId);
-  const [disables, deletes, mints, denies, lifts, cuts, uncuts] = [
+  const [disables, deletes, mints, denies, lifts, cuts, roleCuts] = [
     'disable-key',
     'delete-key',
     'mint-key',
     'deny-principal',
     'lift-deny',
     'cut-off-sessions',
-    'lift-cut-off',
+    'cut-off-role',
   ].map(named) as [PlanStep[], PlanStep[], PlanStep[], PlanStep[], PlanStep[], PlanStep[], PlanStep[]];
+  const uncuts = plan.steps.filter(isLiftOfCutOff);
   const changing = plan.steps.filter(changes);
   const onRoot = (step: PlanStep) => memberOf(step)?.origin === 'leaked';
   const rootAlive = root.standing === Standing.STANDS || root.standing === Standing.UNKNOWN;
@@ -87,14 +90,14 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
   for (const step of [...mints, ...deletes.filter(onRoot)]) {
     for (const member of members) {
       if (member.origin === 'leaked' || member.origin === 'doubtful' || isHarmless(member.standing)) continue;
-      // What only the principal's cut-off stops is stopped when the leaked one is off, and so before it is removed; a new one may be made before.
+      // What only a cut-off stops, of the principal or of a role, is stopped when the leaked one is off, and so before it is removed; a new one may be made before.
       const withRoot =
         mints.includes(step) &&
         !outside &&
         rootAlive &&
         knowledge !== undefined &&
         !knowledge.standsAlone(member.credential) &&
-        member.principal?.id === root.principal?.id &&
+        (member.principal?.id === root.principal?.id || member.principal?.kind === 'role') &&
         knowledge.stoppedBy(member.credential).length > 0;
       const stopped = withRoot || plan.steps.some((each) => stops(each, member) && precedes(each, step));
       if (!stopped) breaks(RuleName.CHILDREN_FIRST, step, `the leaked one is replaced or removed while ${member.title} stands`);
@@ -192,7 +195,7 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
       continue;
     }
     const principal = knowledge?.principal(step.hold, step.account);
-    if (!step.hold || !principal || principal.name !== step.target.user)
+    if (!step.hold || !principal || principal.name !== step.target[principal.kind])
       breaks(RuleName.ONE_HOLD, step, 'hits a whole principal and does not go through its hold');
     if (step.action.endsWith('/lift-deny') && knowledge && principal && !done.active(knowledge.provider, knowledge.deny(principal)))
       breaks(RuleName.ONE_HOLD, step, 'lifts a deny that this incident did not put on');
@@ -201,6 +204,12 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
   for (const cut of cuts) {
     for (const step of disables) {
       if (step.target.user !== cut.target.user || (step.gate !== undefined && step.gate !== cut.gate)) continue;
+      if (!precedes(step, cut)) breaks(RuleName.CUT_OFF_AFTER_DISABLE, cut, `is stamped before ${step.title} is in effect`);
+    }
+  }
+  for (const cut of roleCuts) {
+    for (const step of disables) {
+      if (step.gate !== undefined && step.gate !== cut.gate) continue;
       if (!precedes(step, cut)) breaks(RuleName.CUT_OFF_AFTER_DISABLE, cut, `is stamped before ${step.title} is in effect`);
     }
   }
@@ -241,6 +250,11 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
       .reduce((latest, each) => Math.max(latest, Date.parse(each.residual?.until ?? '')), Number.NEGATIVE_INFINITY);
     if (!Number.isFinite(due) || due > Date.parse(finding.providerTime))
       breaks(RuleName.LIFT_LAST, step, 'lifts the cut-off before the last session from before it has expired');
+    for (const { principal, standing, credential, title } of members) {
+      if (principal?.id !== step.hold || standing !== Standing.STOPPED || !credential.expiresAt) continue;
+      if (Date.parse(credential.expiresAt) > Date.parse(finding.providerTime))
+        breaks(RuleName.LIFT_LAST, step, `lifting the cut-off would wake ${title}`);
+    }
   }
 
   for (const step of disables.filter(onRoot)) {
@@ -253,6 +267,21 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
       if (question !== undefined && step.gate === 'g-outage' && !question.includes(consumer.name))
         breaks(RuleName.OUTAGE_SPELLED_OUT, step, `its question does not name ${consumer.name}`);
       if (!plan.predicted.some((each) => each.consumer === consumer.id))
+        breaks(RuleName.OUTAGE_SPELLED_OUT, step, `no outage of ${consumer.name} is predicted`);
+    }
+  }
+  const view = viewOf(input);
+  for (const step of roleCuts) {
+    const role = knowledge?.principal(step.hold, step.account);
+    if (!view || !role) continue;
+    for (const consumer of bystandersOf(view, role).bystanders) {
+      const gate = step.gate ? gates.get(step.gate) : undefined;
+      if (step.impact !== 'outage' || !step.affects.includes(consumer.id))
+        breaks(RuleName.OUTAGE_SPELLED_OUT, step, `does not say that ${consumer.name}, which acts as the role too, is out`);
+      if (!gate) breaks(RuleName.ASKED_FIRST, step, `refuses ${consumer.name}, which has nothing to do with the leak, unasked`);
+      else if (gate.reason === 'outage' && !gate.question.includes(consumer.name))
+        breaks(RuleName.OUTAGE_SPELLED_OUT, step, `its question does not name ${consumer.name}`);
+      if (!plan.predicted.some((each) => each.consumer === consumer.id && each.fromStep === step.id))
         breaks(RuleName.OUTAGE_SPELLED_OUT, step, `no outage of ${consumer.name} is predicted`);
     }
   }
@@ -290,6 +319,11 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
     }
     if (step.target.path !== undefined && !written.has(`${step.account}\n${step.target.path}`))
       breaks(RuleName.EXACT_TARGETS, step, `writes to ${step.target.path}, which holds nothing of the principal`);
+    if (
+      step.target.role !== undefined &&
+      !members.some((each) => each.principal?.kind === 'role' && each.principal.name === step.target.role)
+    )
+      breaks(RuleName.EXACT_TARGETS, step, `touches role ${step.target.role}, of which the leak has no session`);
     if (step.target.user !== undefined && !members.some((each) => each.principal?.name === step.target.user))
       breaks(RuleName.EXACT_TARGETS, step, `touches ${step.target.user}, whom the leak does not reach`);
   }
@@ -309,34 +343,28 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
   for (const secret of finding.secretsRead)
     if (!plan.notes.some((each) => each.includes(secret))) breaks(RuleName.READ_SECRETS_NAMED, '', `${secret} was read and is not named`);
 
-  const view = { reach };
   for (const step of plan.steps) {
     const gate = step.gate ? gates.get(step.gate) : undefined;
     if (step.action.endsWith('/stage-secret') || step.action.endsWith('/distribute-secret')) {
       for (const store of stores) {
         if (store.path !== step.target.path || store.account !== step.account) continue;
-        for (const reader of readersOf(view, store)) {
+        for (const { who } of waysInto({ reach, secretsRead: finding.secretsRead }, store)) {
           if (gate?.reason === 'protected' && gate.question.includes(store.path) && gate.rule.onSilence === 'hold') continue;
-          breaks(RuleName.NO_LEAKY_STORE, step, `puts the new one where ${reader.title}, which is not contained, can read it`);
+          breaks(RuleName.NO_LEAKY_STORE, step, `puts the new one where ${who}, which is not contained, can read it`);
         }
       }
     }
-    if (step.action.endsWith('/mint-key') && issuersOf(view).length > 0 && gate?.reason !== 'protected')
+    if (step.action.endsWith('/mint-key') && issuersOf({ reach }).length > 0 && gate?.reason !== 'protected')
       breaks(RuleName.NO_LEAKY_STORE, step, 'has the new one made by what is not contained');
   }
 
   for (const step of changing) {
-    if (
-      (assessment.proof === Proof.CLAIM || verdict.mode === Mode.ASK) &&
-      step.gate === undefined &&
-      !step.action.endsWith('/lift-cut-off')
-    )
+    if ((assessment.proof === Proof.CLAIM || verdict.mode === Mode.ASK) && step.gate === undefined && !isLiftOfCutOff(step))
       breaks(RuleName.ASKED_FIRST, step, 'is done unasked');
-    if (verdict.mode === Mode.HOLD || (verdict.mode === Mode.PASS && !step.action.endsWith('/lift-cut-off')))
+    if (verdict.mode === Mode.HOLD || (verdict.mode === Mode.PASS && !isLiftOfCutOff(step)))
       breaks(RuleName.ASKED_FIRST, step, `changes something though policy says ${verdict.mode}`);
     if (finding.ours.state === 'no') breaks(RuleName.ASKED_FIRST, step, 'touches what is not ours');
-    if (input.rolledBack && !step.action.endsWith('/lift-cut-off'))
-      breaks(RuleName.ASKED_FIRST, step, 'changes something after a rollback');
+    if (input.rolledBack && !isLiftOfCutOff(step)) breaks(RuleName.ASKED_FIRST, step, 'changes something after a rollback');
     const gate = step.gate ? gates.get(step.gate) : undefined;
     if (assessment.proof === Proof.CLAIM && gate && gate.rule.onSilence !== 'hold')
       breaks(RuleName.ASKED_FIRST, step, 'would be done in silence on a mere claim');

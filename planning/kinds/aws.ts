@@ -1,11 +1,18 @@
 import type { CredentialNode } from '../../domain/credential.ts';
 import type { KindKnowledge, Lever, Principal } from './kind.ts';
 
-const userArn = /^arn:aws[a-z-]*:iam::(\d{12}):user\/(?:[!-~]*\/)?([\w+=,.@-]{1,64})$/;
+const ownArn = /^arn:aws[a-z-]*:iam::(\d{12}):(user|role)\/(?:[!-~]*\/)?([\w+=,.@-]{1,64})$/;
 
 const onUser = (action: string, principal: Principal): Lever => ({
   action,
   target: { account: principal.account, user: principal.name },
+  subject: principal.name,
+  hold: principal.id,
+});
+
+const onRole = (action: string, principal: Principal): Lever => ({
+  action,
+  target: { account: principal.account, role: principal.name },
   subject: principal.name,
   hold: principal.id,
 });
@@ -18,7 +25,7 @@ const onKey = (action: string, credential: CredentialNode, principal: Principal)
 /**
  * IAM users and their keys. Policies hit a whole user: AWS has no condition on an access key id, so only a key's status is about that key alone. Sessions of
  * GetSessionToken and GetFederationToken have the user's permissions looked up anew at each call, and so a deny on the user stops them; sessions of roles the
- * user assumed have the role's, and nothing on the user does (AWS IAM User Guide, "Disabling permissions for temporary security credentials").
+ * user assumed have the role's, and only what is put on the role does (AWS IAM User Guide, "Disabling permissions for temporary security credentials").
  */
 export const aws: KindKnowledge = {
   provider: 'aws',
@@ -26,16 +33,19 @@ export const aws: KindKnowledge = {
   longestChild: 129_600,
   principal(text, account) {
     if (!text) return undefined;
-    const arn = userArn.exec(text);
-    if (arn) return { id: text, account: arn[1] as string, name: arn[2] as string };
+    const arn = ownArn.exec(text);
+    if (arn) return { id: text, account: arn[1] as string, name: arn[3] as string, kind: arn[2] as Principal['kind'] };
     if (!/^[\w+=,.@-]{1,64}$/.test(text)) return undefined;
-    return { id: `arn:aws:iam::${account}:user/${text}`, account, name: text };
+    return { id: `arn:aws:iam::${account}:user/${text}`, account, name: text, kind: 'user' };
   },
   standsAlone: (credential) => credential.kind === 'aws.access-key',
   madeBy: (credential, made) => made.accessKeyId !== undefined && made.accessKeyId === credential.locator.accessKeyId,
   stoppedBy(credential) {
     if (credential.kind === 'aws.access-key') return ['deny-principal'];
     const via = credential.derivedVia;
+    // A role's session, however it was come by, has the role's permissions; one of another account's role cannot be reached from here.
+    if (/^AssumeRole|^GetScopedCredentials$/.test(via ?? '') && ownArn.exec(credential.principal ?? '')?.[2] === 'role')
+      return ['cut-off-role'];
     // Whether credentials scoped down from a session carry its issue time or one of their own is not documented. A stamp later than their own covers both.
     if (via === 'GetSessionToken' || via === 'GetFederationToken' || via === 'GetScopedCredentials')
       return ['deny-principal', 'cut-off-sessions'];
@@ -45,8 +55,8 @@ export const aws: KindKnowledge = {
   remove: (credential, principal) => onKey('delete-key', credential, principal),
   deny: (principal) => onUser('deny-principal', principal),
   liftDeny: (principal) => onUser('lift-deny', principal),
-  cutOff: (principal) => onUser('cut-off-sessions', principal),
-  liftCutOff: (principal) => onUser('lift-cut-off', principal),
+  cutOff: (principal) => (principal.kind === 'role' ? onRole('cut-off-role', principal) : onUser('cut-off-sessions', principal)),
+  liftCutOff: (principal) => (principal.kind === 'role' ? onRole('lift-cut-off-role', principal) : onUser('lift-cut-off', principal)),
   mint: (principal) => {
     const { action, target, subject } = onUser('mint-key', principal);
     return { action, target, subject };

@@ -6,6 +6,8 @@ export interface Principal {
   readonly id: string;
   readonly account: string;
   readonly name: string;
+  /** `user`: it has credentials of its own. `role`: whoever it trusts acts as it for a while, and it has none to be replaced. */
+  readonly kind: 'user' | 'role';
 }
 
 /**
@@ -35,8 +37,10 @@ export interface KindKnowledge {
   stoppedBy(credential: CredentialNode): readonly string[];
   disable(credential: CredentialNode, principal: Principal): Lever;
   remove(credential: CredentialNode, principal: Principal): Lever;
+  /** For a user only. */
   deny(principal: Principal): Lever;
   liftDeny(principal: Principal): Lever;
+  /** Refuses what acts as the principal and was issued before a stamp: for a user or a role, each by an action of its own. */
   cutOff(principal: Principal): Lever;
   liftCutOff(principal: Principal): Lever;
   mint(principal: Principal): Lever;

@@ -112,6 +112,18 @@ export class AwsAccount {
     return members as Record<Name | 'user', string>;
   }
 
+  /** The role of a target, by its name. Refuses another account, and the role that the engine itself acts as. */
+  async roleOf(target: Target): Promise<string> {
+    const { role } = target;
+    if (!role) throw fault('provider.invalid', { target: JSON.stringify(target), missing: 'role' });
+    if (target.account !== this.accountId) {
+      throw fault('provider.invalid', { target: JSON.stringify(target), account: this.accountId });
+    }
+    const { arn } = await this.identity();
+    if (roleNameIn(arn)?.toLowerCase() === role.toLowerCase()) throw fault('warrant.own-credential', { arn });
+    return role;
+  }
+
   userArn(user: string): string {
     return `arn:aws:iam::${this.accountId}:user/${user}`;
   }
@@ -149,6 +161,11 @@ export function withoutSession(arn: string): string {
 /** The name in a user's ARN; undefined for any other principal. */
 export function userNameIn(arn: string): string | undefined {
   return /^arn:aws[a-z-]*:iam::\d{12}:user\/(?:.*\/)?([^/]+)$/.exec(arn)?.[1];
+}
+
+/** The name of the role in a session's ARN; undefined for any other principal. */
+export function roleNameIn(arn: string): string | undefined {
+  return /^arn:aws[a-z-]*:sts::\d{12}:assumed-role\/([^/]+)\/.*$/.exec(arn)?.[1];
 }
 
 /** A user's keys; undefined where there is no such user. */

@@ -6,11 +6,13 @@ import type { AccountConfig, Action, Connection } from '../contract.ts';
 import { AwsAccount, readKeys, userNameIn } from './account.ts';
 import { Api, agentWord } from './api.ts';
 import { cutOffSessions } from './cut-off-sessions.ts';
+import { cutOffRole } from './cut-off-role.ts';
 import { deleteKey } from './delete-key.ts';
 import { denyPrincipal } from './deny-principal.ts';
 import { disableKey } from './disable-key.ts';
 import { liftCutOff } from './lift-cut-off.ts';
 import { liftDeny } from './lift-deny.ts';
+import { liftCutOffRole } from './lift-cut-off-role.ts';
 import { Log } from './log.ts';
 import { look } from './look.ts';
 import { manifest } from './manifest.ts';
@@ -59,9 +61,19 @@ export async function connect(config: AccountConfig): Promise<Connection> {
   const own = { accessKeyId: accessKeyId.reveal(), secretAccessKey, ...(sessionToken ? { sessionToken } : {}) };
   const api = new Api({ ...(endpoint ? { endpoint } : {}), globalRegion, connectTimeoutMs, requestTimeoutMs }, own);
   const account = new AwsAccount(config.account, api, new Log(regions, globalRegion, own.accessKeyId, lookUpsPerSecond));
-  const actions = [disableKey, denyPrincipal, liftDeny, cutOffSessions, liftCutOff, mintKey, deleteKey, watchNewUse, watchOldQuiet].map(
-    (make) => make(account) as Action,
-  );
+  const actions = [
+    disableKey,
+    denyPrincipal,
+    liftDeny,
+    cutOffSessions,
+    liftCutOff,
+    cutOffRole,
+    liftCutOffRole,
+    mintKey,
+    deleteKey,
+    watchNewUse,
+    watchOldQuiet,
+  ].map((make) => make(account) as Action);
   return {
     provider: manifest.name,
     account: config.account,

@@ -34,6 +34,7 @@ export function residualOf(account: AwsAccount, user: string, cutOff: number, co
     what: `sessions issued before ${second(cutOff)} are denied everything and live on until they expire`,
     target: account.userArn(user),
     until: new Date(standsUntil(cutOff, context)).toISOString(),
+    stamp: new Date(cutOff).toISOString(),
   };
 }
 

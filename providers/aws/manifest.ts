@@ -3,6 +3,7 @@ import type { ProviderManifest } from '../../domain/manifest.ts';
 const hour = 3_600;
 const readKeys = ['iam:ListAccessKeys'];
 const readPolicy = ['iam:GetUserPolicy', 'iam:GetUser'];
+const readRole = ['iam:GetRolePolicy', 'iam:GetRole'];
 /** Asked once per connection, so that no step touches the principal the engine itself is; it needs no permission and no policy can deny it. */
 const self = ['sts:GetCallerIdentity'];
 
@@ -33,8 +34,8 @@ export const manifest: ProviderManifest = {
           maxLife: 36 * hour,
           killedBy: ['deny-principal', 'cut-off-sessions'],
         },
-        // A role's session has the role's permissions: nothing that is put on the user reaches it.
-        { kind: 'aws.session', via: 'AssumeRole', logged: 'always', maxLife: 12 * hour, killedBy: [] },
+        // A role's session has the role's permissions: nothing that is put on the user reaches it, and what is put on the role hits all who act as it.
+        { kind: 'aws.session', via: 'AssumeRole', logged: 'always', maxLife: 12 * hour, killedBy: ['cut-off-role'] },
         { kind: 'aws.access-key', via: 'CreateAccessKey', logged: 'always', maxLife: 'unlimited', killedBy: ['disable-key', 'delete-key'] },
         {
           kind: 'aws.service-specific-credential',
@@ -51,7 +52,7 @@ export const manifest: ProviderManifest = {
       title: 'temporary credentials of the security token service',
       locator: ['accessKeyId'],
       mints: [
-        { kind: 'aws.session', via: 'AssumeRole', logged: 'always', maxLife: 1 * hour, killedBy: [] },
+        { kind: 'aws.session', via: 'AssumeRole', logged: 'always', maxLife: 1 * hour, killedBy: ['cut-off-role'] },
         { kind: 'aws.session', via: 'GetScopedCredentials', logged: 'always', maxLife: 36 * hour, killedBy: ['deny-principal'] },
       ],
       overlap: 'unlimited',
@@ -113,6 +114,29 @@ export const manifest: ProviderManifest = {
       byHand: 'aws iam delete-user-policy --user-name {user} --policy-name tourniquet-cutoff',
       byHandUndo: `aws iam put-user-policy --user-name {user} --policy-name tourniquet-cutoff --policy-document ${cutOff}`,
       source: 'STS API reference, GetFederationToken and GetSessionToken: DurationSeconds up to 129600',
+    },
+    {
+      name: 'cut-off-role',
+      title: 'cut off the sessions of role {role}',
+      phase: 'contain',
+      reversibility: 'reversible',
+      scope: 'principal',
+      permissions: [...readRole, 'iam:PutRolePolicy', 'iam:DeleteRolePolicy', ...self],
+      byHand: `aws iam put-role-policy --role-name {role} --policy-name tourniquet-cutoff --policy-document ${cutOff}`,
+      byHandUndo:
+        "once the role's MaxSessionDuration has passed and not before: aws iam delete-role-policy --role-name {role} --policy-name tourniquet-cutoff",
+      source: 'IAM User Guide, "Revoking IAM role temporary security credentials"',
+    },
+    {
+      name: 'lift-cut-off-role',
+      title: 'lift the cut-off from role {role}',
+      phase: 'watch',
+      reversibility: 'reversible',
+      scope: 'principal',
+      permissions: [...readRole, 'iam:DeleteRolePolicy', 'iam:PutRolePolicy', ...self],
+      byHand: 'aws iam delete-role-policy --role-name {role} --policy-name tourniquet-cutoff',
+      byHandUndo: `aws iam put-role-policy --role-name {role} --policy-name tourniquet-cutoff --policy-document ${cutOff}`,
+      source: 'STS API reference, AssumeRole: DurationSeconds up to the MaxSessionDuration of the role',
     },
     {
       name: 'mint-key',

@@ -1,6 +1,6 @@
 import { canonicalJson, sha256Of } from '../../domain/canonical.ts';
 
-/** Names of the two inline policies that the engine puts on a user, and of no others. */
+/** Names of the inline policies that the engine puts on a user, and the second of them on a role, and of no others. */
 export const holdPolicy = 'tourniquet-hold';
 export const cutOffPolicy = 'tourniquet-cutoff';
 

@@ -20,6 +20,12 @@ const observation = (when: number, states: readonly Observation['state'][] = ['y
     );
 
 const users = ['ci-deployer', 'backdoor', 'reporting'] as const;
+/** Roles that sessions are of; the last is of an account that nobody here runs. */
+const roles = [
+  `arn:aws:iam::${account}:role/deploy`,
+  `arn:aws:iam::${account}:role/teams/ci/odd.name`,
+  'arn:aws:iam::999988887777:role/far',
+] as const;
 const arnOf = (user: string) => `arn:aws:iam::${account}:user/${user}`;
 
 const keyNode = (at_: number) =>
@@ -51,13 +57,15 @@ const sessionNode = (at_: number) =>
   fc
     .record({
       user: fc.constantFrom(...users),
-      via: fc.constantFrom('GetSessionToken', 'GetFederationToken', 'GetScopedCredentials', 'AssumeRole', 'SomethingNew'),
+      via: fc.constantFrom('GetSessionToken', 'GetFederationToken', 'GetScopedCredentials', 'AssumeRole', 'AssumeRole', 'SomethingNew'),
+      role: fc.constantFrom(...roles, undefined),
       live: observation(5, ['yes', 'unknown', 'no']),
       issued: fc.option(fc.integer({ min: -200, max: 18 }), { nil: undefined }),
       ends: fc.option(fc.integer({ min: 0, max: 130_000 }), { nil: undefined }),
     })
-    .map(({ user, via, live, issued, ends }): GraphNode => {
-      const node = a.sessionNode(`ASIAQRANDOM${String(at_).padStart(9, '0')}`, { principal: arnOf(user), derivedVia: via, live });
+    .map(({ user, role, via, live, issued, ends }): GraphNode => {
+      const principal = (via === 'AssumeRole' || via === 'GetScopedCredentials') && role ? role : arnOf(user);
+      const node = a.sessionNode(`ASIAQRANDOM${String(at_).padStart(9, '0')}`, { principal, derivedVia: via, live });
       const { issuedAt: _, expiresAt: __, ...credential } = node.credential as NonNullable<GraphNode['credential']>;
       return {
         ...node,
@@ -82,6 +90,7 @@ const consumer = (id: string, stores: readonly Store[]): fc.Arbitrary<Consumer> 
       store: fc.constantFrom(...stores.map((each) => each.id)),
       overlap: fc.boolean(),
       rereads: fc.constantFrom(2, 60, 'never' as const),
+      assumes: fc.constantFrom([], [], [roles[0]], [roles[1]], [...roles]),
     })
     .map((over) => a.consumer(id, over));
 
@@ -91,6 +100,7 @@ const store = (id: string): fc.Arbitrary<Store> =>
       provider: fc.constantFrom('vault', 'vault', 'vault', 'unheard-of'),
       account: fc.constantFrom('main', 'main', 'other'),
       principal: fc.constantFrom(arn, arn, arn, arnOf('reporting')),
+      readableBy: fc.constantFrom([], [], [], ['ci-deployer'], [roles[0]], ['db'], [arnOf('backdoor'), roles[1]]),
     })
     .map((over) => a.store(id, over));
 
@@ -106,7 +116,7 @@ const inventory = fc
           : fc
               .integer({ min: 0, max: 4 })
               .chain((count) => fc.tuple(...Array.from({ length: count }, (_, n) => consumer(`app-${n}`, stores)))),
-      protectedTargets: fc.constantFrom([], [], [], ['ci-deployer'], [leakedKey], ['reporting']),
+      protectedTargets: fc.constantFrom([], [], [], ['ci-deployer'], [leakedKey], ['reporting'], ['deploy']),
       owner: fc.constant('olga'),
     }),
   )
@@ -240,6 +250,16 @@ const finish = (step: PlanStep, round: number, how: Ending, n: number): DoneStep
   ...(how.state === 'done' ? { effectiveAt: at(how.effective) } : {}),
   ...(how.state === 'done' && step.action.endsWith('/mint-key')
     ? { made: { accessKeyId: `AKIAQOURS${String(n).padStart(11, '0')}`, sealed: 'sha256:x', keyId: 'k' } }
+    : {}),
+  ...((how.state === 'done' || how.state === 'undone') && step.action.endsWith('/cut-off-role')
+    ? {
+        residual: {
+          what: `cut-off on ${step.target.role}`,
+          target: step.hold ?? '',
+          stamp: at(how.effective),
+          until: at(how.effective + 3_600),
+        },
+      }
     : {}),
   ...((how.state === 'done' || how.state === 'undone') && step.action.endsWith('/cut-off-sessions')
     ? { residual: { what: `cut-off on ${step.target.user}`, target: step.hold ?? '', until: at(how.effective + 129_600) } }

@@ -187,6 +187,8 @@ interface Session {
   readonly via: string;
   readonly issuedAt: number;
   readonly from: string;
+  /** Whose permissions it has, where that is a role. */
+  readonly role?: string;
 }
 
 /** A world just rich enough to carry plans out in: keys with a quota, sessions, the two policies, one store. It counts what nobody may do. */
@@ -233,7 +235,8 @@ export class World {
         a.sessionNode(id, {
           derivedVia: session.via,
           issuedAt: at(session.issuedAt),
-          expiresAt: at(session.issuedAt + 129_600),
+          ...(session.role ? { principal: session.role } : {}),
+          expiresAt: at(session.issuedAt + (session.role ? 3_600 : 129_600)),
           live: yes(at(session.issuedAt), 'log', 'minted'),
         }),
       );
@@ -299,6 +302,13 @@ export class World {
         const accessKeyId = `AKIAQOURS${String(++this.#minted).padStart(11, '0')}`;
         this.keys.set(accessKeyId, { active: true, issuedAt: this.now, changedAt: this.now });
         return { ...base, made: { accessKeyId, sealed: hashOf(accessKeyId), keyId: 'seal-1' } };
+      }
+      case 'aws/cut-off-role': {
+        const stamp = at(this.now + 6);
+        return {
+          ...base,
+          residual: { what: `cut-off on ${step.target.role}`, target: step.hold ?? '', stamp, until: at(this.now + 3606) },
+        };
       }
       case 'aws/cut-off-sessions':
         return { ...base, residual: { what: `cut-off on ${user}`, target: arn, until: at(this.now + 129_600) } };

@@ -73,7 +73,7 @@ describe('every plan keeps the order rules', () => {
 });
 
 describe('an incident comes to its end', () => {
-  const event = fc.constantFrom('nothing', 'nothing', 'session', 'key', 'refuse', 'reenable');
+  const event = fc.constantFrom('nothing', 'nothing', 'session', 'role', 'key', 'refuse', 'reenable');
 
   it('whatever the attacker does between rounds, and whoever refuses what', () => {
     fc.assert(
@@ -92,6 +92,13 @@ describe('an incident comes to its end', () => {
               via: 'GetSessionToken',
               issuedAt: world.now,
               from: leakedKey,
+            });
+          if (what === 'role')
+            world.sessions.set(`ASIAROLE${String(++n).padStart(12, '0')}`, {
+              via: 'AssumeRole',
+              issuedAt: world.now,
+              from: leakedKey,
+              role: 'arn:aws:iam::111122223333:role/deploy',
             });
           if (what === 'key' && world.keys.size < 2)
             world.keys.set(`AKIAQEVENT${String(++n).padStart(10, '0')}`, {
@@ -116,7 +123,21 @@ describe('an incident comes to its end', () => {
 interface Mutant {
   readonly name: string;
   readonly rule: RuleName;
-  readonly on: readonly ('contain' | 'rotate-after' | 'rotate-asked' | 'full' | 'stubborn' | 'leaky' | 'release' | 'claim')[];
+  readonly on: readonly (
+    | 'contain'
+    | 'rotate-after'
+    | 'rotate-asked'
+    | 'full'
+    | 'stubborn'
+    | 'leaky'
+    | 'declared'
+    | 'read'
+    | 'role'
+    | 'role-shared'
+    | 'role-asked'
+    | 'release'
+    | 'claim'
+  )[];
   readonly change: (plan: Plan) => Plan | undefined;
 }
 
@@ -370,23 +391,83 @@ const mutants: readonly Mutant[] = [
   {
     name: 'a replacement into a store that the leak can read',
     rule: RuleName.NO_LEAKY_STORE,
-    on: ['leaky'],
+    on: ['leaky', 'declared', 'read'],
     change: (plan) => at(plan, 'vault/distribute-secret', (step) => ({ ...step, gate: 'g-outage' })),
   },
   {
     name: 'a staging where the leak can read',
     rule: RuleName.NO_LEAKY_STORE,
-    on: ['leaky'],
+    on: ['leaky', 'declared', 'read'],
     change: (plan) => at(plan, 'vault/stage-secret', ungated),
   },
   {
     name: 'a question that does not say how it would leak',
     rule: RuleName.NO_LEAKY_STORE,
-    on: ['leaky'],
+    on: ['leaky', 'declared', 'read'],
     change: (plan) => ({
       ...plan,
       gates: plan.gates.map((each) => (each.reason === 'protected' ? { ...each, question: 'Shall we?' } : each)),
     }),
+  },
+  {
+    name: 'silence that lets a replacement leak',
+    rule: RuleName.NO_LEAKY_STORE,
+    on: ['leaky', 'declared', 'read'],
+    change: (plan) => ({
+      ...plan,
+      gates: plan.gates.map((each) => (each.id === 'g-readable-store' ? { ...each, rule: { ...each.rule, onSilence: 'harmless' } } : each)),
+    }),
+  },
+  {
+    name: 'a role stamped before the key is off',
+    rule: RuleName.CUT_OFF_AFTER_DISABLE,
+    on: ['role', 'role-asked'],
+    change: (plan) => at(plan, 'aws/cut-off-role', needless),
+  },
+  {
+    name: 'a deletion while a role session stands',
+    rule: RuleName.CHILDREN_FIRST,
+    on: ['role-asked'],
+    change: (plan) => {
+      const cut = find(plan, 'aws/cut-off-role')?.id;
+      return at(plan, 'aws/delete-key', (step) => ({ ...step, needs: step.needs.filter((need) => need !== cut) }));
+    },
+  },
+  {
+    name: 'a role that the leak has no session of',
+    rule: RuleName.EXACT_TARGETS,
+    on: ['role', 'role-shared'],
+    change: (plan) => at(plan, 'aws/cut-off-role', target('role', 'payroll')),
+  },
+  {
+    name: 'a role around its hold',
+    rule: RuleName.ONE_HOLD,
+    on: ['role'],
+    change: (plan) => at(plan, 'aws/cut-off-role', ({ hold: _, ...step }) => step),
+  },
+  {
+    name: 'a role whose cut-off is lifted at once',
+    rule: RuleName.LIFT_LAST,
+    on: ['role'],
+    change: (plan) => at(plan, 'aws/cut-off-role', (step) => ({ ...step, action: 'aws/lift-cut-off-role' })),
+  },
+  {
+    name: 'others who act as the role, unasked',
+    rule: RuleName.ASKED_FIRST,
+    on: ['role-shared'],
+    change: (plan) => at(plan, 'aws/cut-off-role', ungated),
+  },
+  {
+    name: 'others who act as the role, unnamed',
+    rule: RuleName.OUTAGE_SPELLED_OUT,
+    on: ['role-shared'],
+    change: (plan) => ({ ...plan, gates: plan.gates.map((each) => ({ ...each, question: 'Shall we?' })) }),
+  },
+  {
+    name: 'others who act as the role, as if it were nothing',
+    rule: RuleName.OUTAGE_SPELLED_OUT,
+    on: ['role-shared'],
+    change: (plan) => at(plan, 'aws/cut-off-role', (step) => ({ ...step, impact: 'none' })),
   },
   {
     name: 'a step unasked where policy asks',
@@ -402,9 +483,44 @@ const mutants: readonly Mutant[] = [
   },
 ];
 
+const act = a.verdict({ mode: 'act' });
+const ask = a.verdict({ mode: 'ask' });
+const deployRole = 'arn:aws:iam::111122223333:role/deploy';
+
+function withRoleSession(): World {
+  const world = new World();
+  world.sessions.set('ASIAROLE000000000001', { via: 'AssumeRole', issuedAt: 2, from: leakedKey, role: deployRole });
+  return world;
+}
+
+describe('no replacement goes where the leak can read it', () => {
+  const ways = (input: PlanInput) => planRound(input).gates.find((each) => each.id === 'g-readable-store')?.question;
+  const readable = a.inventory({ stores: [a.store('ci', { readableBy: [deployRole] })] });
+
+  it('nor where it could by a role that it assumed once and can assume again', () => {
+    const world = withRoleSession();
+    const input = world.look({ verdict: ask, inventory: readable });
+    expect(ways(input)).toMatch(/whoever holds .*ASIAROLE.* can read kv\/ci\/deployer/i);
+    expect(ways(input)).toContain('can assume role deploy again');
+    world.sessions.clear();
+    // The role alone, of which the leak never had a session, is nobody's way.
+    expect(ways(new World().look({ verdict: ask, inventory: readable }))).toBeUndefined();
+  });
+
+  it('and where policy acts, the reader is stopped first, and then nobody is asked', () => {
+    const world = withRoleSession();
+    const first = planRound(world.look({ verdict: act, inventory: readable }));
+    expect(first.steps.map((each) => each.action)).not.toContain('aws/mint-key');
+    expect(first.steps.map((each) => each.action)).toContain('aws/cut-off-role');
+    world.carryOut(first);
+    const input = world.look({ verdict: act, inventory: readable });
+    const second = planRound(input);
+    expect(second.purpose).toBe('rotate');
+    expect(ways(input)).toBeUndefined();
+  });
+});
+
 describe('a wrong plan is caught by the rule it breaks', () => {
-  const act = a.verdict({ mode: 'act' });
-  const ask = a.verdict({ mode: 'ask' });
   const withSnapshot = (input: PlanInput): PlanInput => ({ ...input, snapshotHash: input.assessmentHash });
   const inputs: Record<Mutant['on'][number], () => PlanInput> = {
     contain: () => {
@@ -444,6 +560,28 @@ describe('a wrong plan is caught by the rule it breaks', () => {
       };
       return { ...input, assessment: { ...input.assessment, finding: { ...finding, graph } } };
     },
+    declared: () =>
+      new World().look({ verdict: ask, inventory: a.inventory({ stores: [a.store('ci', { readableBy: ['ci-deployer'] })] }) }),
+    read: () => {
+      // The leaked key is off already, and what it has read still opens the store.
+      const inventory = a.inventory({ stores: [a.store('ci', { readableBy: ['ci/vault-token'] })] });
+      const world = new World();
+      world.carryOut(planRound(world.look({ verdict: act, inventory })));
+      const input = world.look({ verdict: act, inventory });
+      const { finding } = input.assessment;
+      const secretsRead = [`arn:aws:secretsmanager:eu-west-1:111122223333:secret:ci/vault-token-AbC1d2`];
+      return { ...input, assessment: { ...input.assessment, finding: { ...finding, secretsRead } } };
+    },
+    role: () => withRoleSession().look({ verdict: act }),
+    'role-shared': () =>
+      withRoleSession().look({
+        verdict: act,
+        inventory: a.inventory({
+          consumers: [a.consumer('build'), a.consumer('neighbour', { store: 'elsewhere', assumes: [deployRole] })],
+          stores: [a.store(), a.store('elsewhere', { principal: 'arn:aws:iam::111122223333:user/reporting' })],
+        }),
+      }),
+    'role-asked': () => withRoleSession().look({ verdict: ask }),
     release: () => new World().look({ verdict: act }),
     claim: () => new World().look({ verdict: act, assessment: { proof: 'claim' } }),
   };

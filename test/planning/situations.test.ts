@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { no, unknown, yes } from '../../domain/observation.ts';
 import type { Plan } from '../../domain/plan.ts';
 import { containedExtent, isSettled, rotatedExtent } from '../../planning/facts.ts';
+import type { PlanInput } from '../../planning/input.ts';
 import { planRound } from '../../planning/plan.ts';
 import { brokenRules } from '../../planning/rules.ts';
 import { a, account, arn, at, attackerKey, gateRule, leakedKey, manifests, World } from './fixtures.ts';
@@ -226,23 +227,88 @@ describe('what the leak made', () => {
     ]);
   });
 
-  it('by assuming a role: a person stops it, nothing is replaced before, and what its end is is said', () => {
-    const session = a.sessionNode('ASIAROLE000000000001', {
-      derivedVia: 'AssumeRole',
-      principal: 'arn:aws:iam::111122223333:role/deploy',
-      expiresAt: at(3600),
-    });
+  const roleArn = 'arn:aws:iam::111122223333:role/deploy';
+  const afterBurst = (principal: string, over: Partial<PlanInput> = {}) => {
+    const session = a.sessionNode('ASIAROLE000000000001', { derivedVia: 'AssumeRole', principal, expiresAt: at(3600) });
     const world = new World();
     world.carryOut(planRound(world.look({ verdict: act })));
     const base = world.look({ verdict: act });
     const { finding } = base.assessment;
-    const withRole = {
-      ...base,
-      assessment: {
-        ...base.assessment,
-        finding: { ...finding, graph: { nodes: [...finding.graph.nodes, session], edges: [a.edge(rootId, session.id)] } },
-      },
-    };
+    const graph = { nodes: [...finding.graph.nodes, session], edges: [a.edge(rootId, session.id)] };
+    return { ...base, ...over, assessment: { ...base.assessment, finding: { ...finding, graph } } };
+  };
+
+  it('by assuming a role: its sessions from before a stamp are refused, for as long as one can live, and nothing is replaced before', () => {
+    const input = afterBurst(roleArn);
+    const plan = planRound(input);
+    expect(plan.steps).toHaveLength(1);
+    expect(plan.steps[0]).toMatchObject({
+      action: 'aws/cut-off-role',
+      target: { account, role: 'deploy' },
+      hold: roleArn,
+      params: { maxLifeSeconds: 3599 },
+    });
+    expect(plan.steps[0]?.gate).toBeUndefined();
+    const cut = (stamp: number, until = stamp + 3600) => ({
+      ...input,
+      round: 3,
+      done: [
+        ...input.done,
+        {
+          round: 2,
+          step: plan.steps[0] as Plan['steps'][number],
+          state: 'done',
+          effectiveAt: at(30),
+          residual: { what: 'cut off', target: roleArn, stamp: at(stamp), until: at(until) },
+        } as const,
+      ],
+    });
+    const rotating = planRound(cut(40));
+    expect(rotating.purpose).toBe('rotate');
+    expect(rotating.residuals.map((each) => each.until)).toContain(at(40 + 3600));
+    // Issued after the stamp, it is not stopped by it: another one is wanted.
+    expect(actions(planRound(cut(0)))).toEqual(['aws/cut-off-role']);
+    // The date is the later one of the step's and of the last session that it is known to stop.
+    expect(planRound(cut(40, 90)).residuals.map((each) => each.until)).toContain(at(3600));
+  });
+
+  it('by assuming a role that others act as too: they are named, told of, and asked about, whatever policy says of the key', () => {
+    const neighbour = a.consumer('neighbour', { store: 'elsewhere', assumes: [roleArn] });
+    const own = a.consumer('build', { assumes: [roleArn] });
+    const inventory = a.inventory({
+      consumers: [own, neighbour],
+      stores: [a.store(), a.store('elsewhere', { principal: 'arn:aws:iam::111122223333:user/reporting' })],
+    });
+    const input = afterBurst(roleArn, { inventory });
+    const plan = planRound(input);
+    expect(plan.steps[0]).toMatchObject({ gate: 'g-role-deploy', impact: 'outage', affects: ['build', 'neighbour'] });
+    expect(plan.gates[0]?.question).toMatch(/role deploy.*neighbour/);
+    expect(plan.gates[0]?.question).not.toContain('build');
+    expect(plan.predicted.map((each) => each.consumer)).toEqual(['neighbour']);
+    expect(brokenRules(plan, input)).toEqual([]);
+    // Whoever uses the leaked key itself is out already, and nobody is asked about it again.
+    const alone = planRound(afterBurst(roleArn, { inventory: a.inventory({ consumers: [own] }) }));
+    expect(alone.steps[0]).toMatchObject({ action: 'aws/cut-off-role', impact: 'possible', affects: ['build'] });
+    expect(alone.gates).toEqual([]);
+  });
+
+  it('by assuming a role where people are asked first: the role is cut off after the key, and before anything is deleted', () => {
+    const session = a.sessionNode('ASIAROLE000000000001', { derivedVia: 'AssumeRole', principal: roleArn, expiresAt: at(3600) });
+    const world = new World();
+    const base = world.look({ verdict: ask });
+    const { finding } = base.assessment;
+    const graph = { nodes: [...finding.graph.nodes, session], edges: [a.edge(rootId, session.id)] };
+    const input = { ...base, assessment: { ...base.assessment, finding: { ...finding, graph } } };
+    const plan = planRound(input);
+    const step = (action: string) => plan.steps.find((each) => each.action === action);
+    expect(step('aws/cut-off-role')?.needs).toContain(step('aws/disable-key')?.id);
+    expect(step('aws/delete-key')?.needs).toContain(step('aws/cut-off-role')?.id);
+    expect(plan.gates.find((each) => each.id === 'g-outage')?.question).toContain('role deploy');
+    expect(brokenRules(plan, input)).toEqual([]);
+  });
+
+  it('by assuming a role of another account: a person stops it, nothing is replaced before, and what its end is is said', () => {
+    const withRole = afterBurst('arn:aws:iam::999988887777:role/deploy');
     const plan = planRound(withRole);
     expect(actions(plan)).toEqual(['manual/contain']);
     expect(plan.gates[0]?.question).toContain(`It expires by itself at ${at(3600)}`);
@@ -564,6 +630,7 @@ describe('what the planner knows of AWS and what its manifest says', () => {
           kind: 'aws.session',
           locator: { accessKeyId: 'ASIA' },
           derivedVia: mint.via,
+          ...(mint.via === 'AssumeRole' ? { principal: 'arn:aws:iam::111122223333:role/deploy' } : {}),
           live: yes(at(0), 'log', 'minted'),
         });
         expect(stopped).toEqual(expect.arrayContaining([...mint.killedBy]));
@@ -577,7 +644,8 @@ describe('what the planner knows of AWS and what its manifest says', () => {
   it('name the same actions', async () => {
     const { aws } = await import('../../planning/kinds/aws.ts');
     const principal = aws.principal(arn, account);
-    if (!principal) throw new Error('the ARN is not understood');
+    const role = aws.principal('arn:aws:iam::111122223333:role/deploy', account);
+    if (!principal || !role) throw new Error('the ARN is not understood');
     const key = { kind: 'aws.access-key', locator: { accessKeyId: leakedKey }, live: yes(at(0), 'log', 'x') };
     const levers = [
       aws.disable(key, principal),
@@ -586,6 +654,8 @@ describe('what the planner knows of AWS and what its manifest says', () => {
       aws.liftDeny(principal),
       aws.cutOff(principal),
       aws.liftCutOff(principal),
+      aws.cutOff(role),
+      aws.liftCutOff(role),
       aws.mint(principal),
       aws.watchNewUse(principal, 'build'),
       aws.watchOldQuiet(key, principal),
@@ -595,11 +665,11 @@ describe('what the planner knows of AWS and what its manifest says', () => {
       expect(lever.hold !== undefined).toBe(manifests.aws.actions.find((each) => each.name === lever.action)?.scope === 'principal');
   });
 
-  it('a name in an inventory and an ARN are one principal; a role is none', async () => {
+  it('a name in an inventory and an ARN are one principal; a role is one of another kind', async () => {
     const { aws } = await import('../../planning/kinds/aws.ts');
     expect(aws.principal('ci-deployer', account)).toEqual(aws.principal(arn, account));
     expect(aws.principal('arn:aws:iam::111122223333:user/ci/path/ci-deployer', account)?.name).toBe('ci-deployer');
-    expect(aws.principal('arn:aws:iam::111122223333:role/deploy', account)).toBeUndefined();
+    expect(aws.principal('arn:aws:iam::111122223333:role/deploy', account)).toMatchObject({ kind: 'role', name: 'deploy', account });
     expect(aws.principal('arn:aws:iam::111122223333:user/*', account)).toBeUndefined();
     expect(aws.principal(undefined, account)).toBeUndefined();
   });

@@ -1,4 +1,11 @@
-import { DeleteAccessKeyCommand, UpdateAccessKeyCommand } from '@aws-sdk/client-iam';
+import {
+  CreateRoleCommand,
+  DeleteAccessKeyCommand,
+  DeleteRoleCommand,
+  DeleteRolePolicyCommand,
+  PutRolePolicyCommand,
+  UpdateAccessKeyCommand,
+} from '@aws-sdk/client-iam';
 import { cutOffDocument, cutOffPolicy, holdDocument, holdPolicy } from '../../providers/aws/policies.ts';
 import type { Action } from '../../providers/contract.ts';
 import type { SuiteOptions, World, WorldCall } from '../conformance/index.ts';
@@ -23,6 +30,32 @@ const setStatus = (world: Practice, accessKeyId: string, status: 'Active' | 'Ina
   world.admin.iam.send(new UpdateAccessKeyCommand({ UserName: user, AccessKeyId: accessKeyId, Status: status }));
 const removeKey = async (world: Practice, accessKeyId: string) => {
   await world.admin.iam.send(new DeleteAccessKeyCommand({ UserName: user, AccessKeyId: accessKeyId }));
+};
+
+/** The role of the cases that are about one, and a neighbour that has the same things on it. */
+export const role = 'deploy-role';
+const onRole = (world: Practice, name: string, document: string) =>
+  world.admin.iam.send(new PutRolePolicyCommand({ RoleName: name, PolicyName: cutOffPolicy, PolicyDocument: document }));
+const makeRole = (world: Practice, name: string) =>
+  world.admin.iam.send(
+    new CreateRoleCommand({
+      RoleName: name,
+      MaxSessionDuration: 7_200,
+      AssumeRolePolicyDocument: JSON.stringify({
+        Version: '2012-10-17',
+        Statement: [{ Effect: 'Allow', Principal: { AWS: `arn:aws:iam::${world.account}:root` }, Action: 'sts:AssumeRole' }],
+      }),
+    }),
+  );
+const removeRole = async (world: Practice) => {
+  const { roles } = await world.control.world();
+  for (const PolicyName of Object.keys(roles.find((each) => each.name === role)?.policies.inline ?? {}))
+    await world.admin.iam.send(new DeleteRolePolicyCommand({ RoleName: role, PolicyName }));
+  await world.admin.iam.send(new DeleteRoleCommand({ RoleName: role }));
+};
+const roles = async (world: Practice) => {
+  for (const name of [role, 'bystanding-role']) await makeRole(world, name);
+  await onRole(world, 'bystanding-role', cutOffDocument('fedcba9876543210fedcba98', new Date().toISOString()));
 };
 
 const cases: Readonly<Record<string, Case>> = {
@@ -78,6 +111,34 @@ const cases: Readonly<Record<string, Case>> = {
         target: { account: world.account, user },
         remove: () => world.deleteUser(user),
         meddle: () => world.policy(user, cutOffPolicy, other),
+      };
+    },
+  },
+  'cut-off-role': {
+    async prepare({ world }) {
+      await roles(world);
+      return {
+        target: { account: world.account, role },
+        remove: () => removeRole(world),
+        meddle: async () => {
+          await onRole(world, role, other);
+        },
+        ripen: async () => {
+          await world.control.advance(3 * hours);
+        },
+      };
+    },
+  },
+  'lift-cut-off-role': {
+    async prepare({ world }) {
+      await roles(world);
+      await onRole(world, role, cutOffDocument('0123456789abcdef01234567', new Date(Date.now() - 3 * hours).toISOString()));
+      return {
+        target: { account: world.account, role },
+        remove: () => removeRole(world),
+        meddle: async () => {
+          await onRole(world, role, other);
+        },
       };
     },
   },
@@ -202,7 +263,15 @@ async function open(name: string, each: Case): Promise<World> {
           await world.control.inject({ kind: kind === 'throttled' ? 'throttle' : kind === 'broken' ? 'error-500' : 'down', ...times });
           return;
         }
-        for (const changing of ['UpdateAccessKey', 'CreateAccessKey', 'DeleteAccessKey', 'PutUserPolicy', 'DeleteUserPolicy']) {
+        for (const changing of [
+          'UpdateAccessKey',
+          'CreateAccessKey',
+          'DeleteAccessKey',
+          'PutUserPolicy',
+          'DeleteUserPolicy',
+          'PutRolePolicy',
+          'DeleteRolePolicy',
+        ]) {
           await world.control.inject({ kind: 'lose-reply-after-effect', service: 'iam', action: changing, ...times });
         }
       },
