@@ -3,14 +3,17 @@ import type { InventoryFinding, Snapshot } from '../domain/assessment.ts';
 import type { Hash } from '../domain/canonical.ts';
 import { codeOf, type ErrorCode, fault, isFault } from '../domain/errors.ts';
 import type { ApplyInput, ApplyResult, RefusalRecord, RevertInput, RevertResult, StepRecord, Warrant } from '../domain/execution.ts';
+import { liftedBy, liftOf } from '../domain/lifts.ts';
 import type { CaptureInput, InspectInput, InspectResult } from '../domain/messages.ts';
 import { type Observation, unknown } from '../domain/observation.ts';
 import { type Plan, type PlanStep, planHash, stepKey } from '../domain/plan.ts';
 import type { AnyRecord } from '../domain/record-bodies.ts';
 import { checkWarrant } from '../domain/warrant.ts';
 import type { Action, Probed, StepContext } from '../providers/contract.ts';
+import { spendUnasked } from './budget.ts';
 import type { ProviderDeps } from './deps.ts';
 import { guarded } from './failure.ts';
+import { Holders } from './holders.ts';
 import { Lanes } from './lane.ts';
 import { type Pulse, withPulse } from './pulse.ts';
 
@@ -51,13 +54,13 @@ export function createApply(deps: ProviderDeps, lanes = new Lanes()) {
         withPulse((pulse) =>
           lanes.run(laneOf(input.warrant), pulse.signal, async () => {
             const { plan, step, before, action, attested } = await course.admit(input.warrant.decisions);
-            const context = {
-              ...contextOf(deps, pulse, plan, step, await madeBy(deps, input.made), await inventoryOf(deps, plan), input.heldBy),
-              attested,
-            };
+            const held = await heldOf(deps, plan, step, 'apply', input.heldBy);
+            const made = await madeBy(deps, plan, input.made);
+            const context = { ...contextOf(deps, pulse, plan, step, made, await inventoryOf(deps, plan), held.by), attested };
             await course.expectStanding();
             pulse.signal.throwIfAborted();
             const applied = await action.apply(step.target, before, context);
+            await held.settle();
             course.requestIds.push(...applied.requestIds);
             const probed = await probeUntilSeen(action, step, before, context, pulse, course.requestIds, applied.made);
             const clocks = {
@@ -91,8 +94,9 @@ export function createRevert(deps: ProviderDeps, lanes = new Lanes()) {
         withPulse((pulse) =>
           lanes.run(laneOf(input.warrant), pulse.signal, async () => {
             const { plan, step, before, action } = await course.admit([input.because], input);
-            const made = { ...(await madeBy(deps, input.made)) };
-            const context = contextOf(deps, pulse, plan, step, made, await inventoryOf(deps, plan), input.heldBy);
+            const held = await heldOf(deps, plan, step, 'revert', input.heldBy);
+            const made = await madeBy(deps, plan, input.made);
+            const context = contextOf(deps, pulse, plan, step, made, await inventoryOf(deps, plan), held.by);
             const reverted = action.revert
               ? await action.revert(step.target, before, context)
               : {
@@ -100,6 +104,7 @@ export function createRevert(deps: ProviderDeps, lanes = new Lanes()) {
                   requestIds: [],
                   observation: unknown(deps.clock().toISOString(), 'engine', 'there is nothing to take back'),
                 };
+            await held.settle();
             course.requestIds.push(...reverted.requestIds);
             const told = {
               outcome: reverted.outcome,
@@ -132,7 +137,7 @@ export function createInspect(deps: ProviderDeps) {
           if (!step || step.provider !== deps.provider || step.account !== deps.account)
             throw fault('warrant.no-such-step', { incident: warrant.incident, step: warrant.step });
           const action = actionFor(deps, step);
-          const made = await madeBy(deps, input.made);
+          const made = await madeBy(deps, plan, input.made);
           const context = contextOf(deps, pulse, plan, step, made, await inventoryOf(deps, plan));
           const before = snapshot.body.befores[stepKey(step.action, step.target)];
           const { observation, requestIds } = await action.probe(step.target, before, context);
@@ -175,6 +180,27 @@ export async function recordStray(
     by: 'no workflow',
   };
   return await deps.records.write('refusal', { incident, run, round, standsOn: [], body });
+}
+
+/**
+ * Who else holds what a step is about to take off, by the store's own marks and by what the hold says on top of that; and, for when the step is through, the mark that it leaves itself.
+ */
+async function heldOf(
+  deps: ProviderDeps,
+  plan: Plan,
+  step: PlanStep,
+  direction: 'apply' | 'revert',
+  told: readonly string[] = [],
+): Promise<{ readonly by: readonly string[]; settle(): Promise<void> }> {
+  const name = step.action.slice(step.provider.length + 1);
+  const lifted = direction === 'apply' ? liftedBy(name) : name;
+  const { hold } = step;
+  if (hold === undefined || (lifted ?? name) in liftOf === false) return { by: told, settle: async () => undefined };
+  const holders = new Holders(deps.store);
+  const control = { provider: deps.provider, account: deps.account, principal: hold, action: lifted ?? name };
+  if (lifted === undefined) return { by: told, settle: () => holders.take(control, plan.incident) };
+  const by = new Set([...told, ...(await holders.others(control, plan.incident))]);
+  return { by: [...by].sort(), settle: () => holders.letGo(control, plan.incident) };
 }
 
 /** Everything that is done to one step goes through one lane. */
@@ -232,6 +258,8 @@ class Course {
       verify: deps.verify,
     });
     if (!checked.ok) throw fault(checked.code, { incident: warrant.incident, step: warrant.step, because: checked.words });
+    // The worker's own count, whatever a judge has signed.
+    if (!revert) await spendUnasked(deps, plan, checked.step);
     // A step is spent once. A retry of the same activity is the same spender; anybody else comes too late.
     const spent = `spent/${planHash(plan)}/${warrant.step}/${this.#direction}`;
     const mark = await deps.store.createIfAbsent(spent, new TextEncoder().encode(spender));
@@ -349,12 +377,17 @@ async function inventoryOf(deps: ProviderDeps, plan: Plan): Promise<InventoryFin
   return (await deps.records.read(assessment.inventory, 'inventory')).body;
 }
 
-/** The references that earlier mints made: out of the signed step records and out of nothing else. */
-async function madeBy(deps: ProviderDeps, made: Readonly<Record<string, Hash>>): Promise<Record<string, Readonly<Record<string, string>>>> {
+/** The references that earlier mints of a run made: out of the signed step records of that run and out of nothing else. */
+export async function madeBy(
+  deps: ProviderDeps,
+  place: { readonly incident: string; readonly run: string },
+  made: Readonly<Record<string, Hash>>,
+): Promise<Record<string, Readonly<Record<string, string>>>> {
   const out: Record<string, Readonly<Record<string, string>>> = {};
   for (const [step, hash] of Object.entries(made)) {
     const record = await deps.records.read(hash, 'step');
-    if (record.body.step === step && record.body.made) out[step] = record.body.made;
+    const here = record.incident === place.incident && record.run === place.run;
+    if (here && record.body.step === step && record.body.direction === 'apply' && record.body.made) out[step] = record.body.made;
   }
   return out;
 }

@@ -2,6 +2,9 @@ import { ApplicationFailure, activityInfo, CancelledFailure, log } from '@tempor
 import type { Hash } from '../domain/canonical.ts';
 import { codeOf, fault, isFault, registry } from '../domain/errors.ts';
 
+/** How often a plan is looked for before it counts as none. */
+const mostMissed = 8;
+
 /**
  * Runs an activity's body and turns what it throws into a failure that may stand in a history: our code as its type, our words as its message, the record of it
  * as its detail. The cause stays behind: what vendors' libraries throw holds request headers.
@@ -13,7 +16,9 @@ export async function guarded<T>(body: () => Promise<T>, recorded?: (error: unkn
     const interrupted = error instanceof Error && (error.name === 'CancelledFailure' || error.name === 'AbortError');
     const code = interrupted ? 'engine.interrupted' : codeOf(error);
     const entry = registry[code];
-    const retryable = code === 'engine.unexpected' ? true : entry.retryable;
+    // A plan that is not in the store may be on its way there; one that never comes was made up.
+    const hopeless = code === 'warrant.plan-missing' && activityInfo().attempt >= mostMissed;
+    const retryable = code === 'engine.unexpected' || (entry.retryable && !hopeless);
     let record: Hash | undefined;
     try {
       record = await recorded?.(interrupted ? fault('engine.interrupted') : error);

@@ -141,6 +141,8 @@ export interface ReceiveResult {
   readonly exposedSince?: string;
   readonly previousRun?: string;
   readonly recheckMs: number;
+  /** Nothing proves it, and so many such reports have come that its turn to be looked at is then, ISO. */
+  readonly lookAt?: string;
   /** How patient the run is with what does not answer. */
   readonly pace: Pace;
   /** How bad the worst sighting is; a higher one than before makes the loop assess and judge again. */
@@ -320,6 +322,8 @@ export interface AssessInput {
   readonly exposedSince?: string;
   /** References earlier mints made, so that our own new credential is not taken for the attacker's. */
   readonly ours: readonly Readonly<Record<string, string>>[];
+  /** The step records that say so, by step id. What is ours is believed of these and of nothing else. */
+  readonly made: Readonly<Record<string, Hash>>;
 }
 export interface AssessResult {
   readonly finding: Hash;

@@ -108,4 +108,9 @@ export interface DoneStep {
   readonly residual?: Residual;
   /** A person refused the step; it is not planned again unasked. */
   readonly refusedBy?: string;
+  /** The records that bear it out: the plan it is of, its apply, its undo, and the decision by which somebody refused it. */
+  readonly plan?: Hash;
+  readonly record?: Hash;
+  readonly undo?: Hash;
+  readonly because?: Hash;
 }

@@ -91,7 +91,7 @@ function heed(incident: Incident, ruling: DecisionRuling, plan: Hash | undefined
       break;
     case 'reject':
       if (!gate) break;
-      incident.refusedAt.set(gate.id, ruling.by);
+      incident.refusedAt.set(gate.id, { by: ruling.by, record });
       gate.state = moveGate(gate.state, GateState.REJECTED);
       break;
     case 'extend':

@@ -118,7 +118,11 @@ async function run(incident: Incident, course: StepCourse): Promise<void> {
   }
   if (incident.halted || settled(incident, step) !== 'ready' || passage(incident, step) !== true) {
     const gate = step.gate ? incident.gates.get(step.gate) : undefined;
-    if (gate?.state === GateState.REJECTED) course.refusedBy = incident.refusedAt.get(gate.id) ?? 'a person';
+    const refused = gate?.state === GateState.REJECTED ? incident.refusedAt.get(gate.id) : undefined;
+    if (refused) {
+      course.refusedBy = refused.by;
+      course.because = refused.record;
+    }
     incident.moveStep(course, 'skipped');
     return;
   }

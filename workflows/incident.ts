@@ -41,6 +41,9 @@ export interface StepCourse {
   acceptedAt?: string;
   residual?: Residual;
   refusedBy?: string;
+  /** The record of its undo, and of the decision by which it was refused or taken back. */
+  undo?: Hash;
+  because?: Hash;
   readonly warrant: { readonly plan: Hash; snapshot: Hash };
   /** While its apply runs: what interrupts it. */
   scope?: CancellationScope;
@@ -91,7 +94,7 @@ export class Incident {
   /** Records that satisfy a gate of the present plan. */
   gateRecords = new Map<string, Hash[]>();
   /** Who rejected a gate, by its id. */
-  readonly refusedAt = new Map<string, string>();
+  readonly refusedAt = new Map<string, { readonly by: string; readonly record: Hash }>();
   courses: StepCourse[] = [];
   readonly past: StepCourse[] = [];
 
@@ -183,6 +186,10 @@ export class Incident {
         ...(course.effectiveAt ? { effectiveAt: course.effectiveAt } : {}),
         ...(course.residual ? { residual: course.residual } : {}),
         ...(course.refusedBy ? { refusedBy: course.refusedBy } : {}),
+        plan: course.warrant.plan,
+        ...(course.record ? { record: course.record } : {}),
+        ...(course.undo ? { undo: course.undo } : {}),
+        ...(course.because ? { because: course.because } : {}),
       });
     }
     return out;

@@ -9,7 +9,7 @@ import {
   startChild,
   workflowInfo,
 } from '@temporalio/workflow';
-import { type Hash, hasCanonicalForm, keepable } from '../domain/canonical.ts';
+import { type Hash, hasCanonicalForm, hashOf, keepable } from '../domain/canonical.ts';
 import type { DecisionRuling, SignedDecision } from '../domain/decision.ts';
 import { judgeQueue } from '../domain/manifest.ts';
 import type { IncidentResult, IncidentStatus } from '../domain/messages.ts';
@@ -17,7 +17,7 @@ import { WorkflowName } from '../domain/messages.ts';
 import { headOf } from '../domain/record.ts';
 import type { Sighting } from '../domain/report.ts';
 import { takeDecisions } from './decision.ts';
-import { execute } from './execution.ts';
+import { execute, madeSoFar } from './execution.ts';
 import { failureOf } from './failure.ts';
 import { Incident, now } from './incident.ts';
 import {
@@ -48,8 +48,10 @@ export async function leakResponse(): Promise<IncidentResult> {
   const pumps = CancellationScope.nonCancellable(() => Promise.all([takeSightings(incident), takeDecisions(incident)]));
 
   // A run that nobody gave a report it can use has nothing to respond to, and must not stand in the way of one that has.
-  if (await condition(() => incident.reports.length > 0, '10 minutes')) await respond(incident);
-  else incident.move('dismissed');
+  if (await condition(() => incident.reports.length > 0, '10 minutes')) {
+    await itsTurn(incident);
+    await respond(incident);
+  } else incident.move('dismissed');
 
   incident.ended = true;
   await pumps;
@@ -66,14 +68,36 @@ export async function leakResponse(): Promise<IncidentResult> {
   };
 }
 
+/** What nothing proves waits for its turn to be looked at, so that it does not stand before what is proven. A report that proves something, or a person's word, ends the wait. */
+async function itsTurn(incident: Incident): Promise<void> {
+  let told: string | undefined;
+  for (;;) {
+    const at = incident.received?.lookAt;
+    const left = at === undefined ? 0 : Date.parse(at) - Date.now();
+    if (!(left > 0) || incident.rollback || incident.dismissal) return;
+    if (told !== at) {
+      incident.note(
+        'engine',
+        `nothing proves it, and many such reports have come: it is looked at ${at}, or as soon as a signed report of it comes`,
+      );
+      incident.show();
+      told = at;
+    }
+    await condition(() => incident.received?.lookAt !== at || incident.rollback !== undefined || incident.dismissal !== undefined, left);
+  }
+}
+
 /** Registers every handler before anything is awaited. Handlers only put things down; no handler of a signal throws. */
 function listen(incident: Incident): void {
   setHandler(sightingSignal, (sighting: Sighting) => {
     if (!isSighting(sighting) || sizeOf(sighting) > mostOfMessage || !hasCanonicalForm(sighting)) incident.undecodable++;
-    // The same report again is the same sighting: whoever is not sure that it arrived sends it once more.
-    else if (incident.seen.has(sighting.report.id)) return;
     else {
-      incident.seen.add(sighting.report.id);
+      // The same report again is the same sighting: whoever is not sure that it arrived sends it once more. With other proof it is another, or whoever guesses an id could have the true report dropped.
+      const { report, signature, issuer } = sighting;
+      const brings = [report.sealed?.hash, signature?.signatures[0]?.sig, issuer?.signature];
+      const id = brings.every((each) => each === undefined) ? report.id : `${report.id} ${hashOf(brings.map((each) => each ?? null))}`;
+      if (incident.seen.has(id)) return;
+      incident.seen.add(id);
       incident.sightings.push(sighting);
     }
     incident.stirred = true;
@@ -265,6 +289,7 @@ async function round(incident: Incident): Promise<{ why: 'watch' | 'sweep'; end?
       ...(containedAt ? { containedAt } : {}),
       ...(received.exposedSince ? { exposedSince: received.exposedSince } : {}),
       ours,
+      made: madeSoFar(incident),
     }),
   );
   for (const each of sealed.slice(0, 5)) incident.tried.add(each.hash);

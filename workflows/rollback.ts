@@ -114,6 +114,8 @@ async function revert(incident: Incident, course: StepCourse, because: { readonl
     if (result.residual) course.residual = result.residual;
     else delete course.residual;
     course.refusedBy = because.by;
+    course.because = because.record;
+    course.undo = result.record;
     incident.moveStep(course, 'undone');
     incident.note('engine', `${step.title}: taken back (${result.outcome})`, result.record);
   } catch (error) {
@@ -151,6 +153,12 @@ export async function finish(incident: Incident, { step: id }: FinishRequest): P
       course.status.observation = observation;
       delete course.status.failure;
       delete course.residual;
+      course.undo = record;
+      const called = incident.rollback ?? incident.dismissal;
+      if (called) {
+        course.refusedBy = called.by;
+        course.because = called.record;
+      }
       incident.moveStep(course, 'undone');
       incident.stirred = true;
       // What was left as it is because this stood in the way is taken back now.

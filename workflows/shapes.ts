@@ -39,7 +39,8 @@ export function isSighting(value: unknown): value is Sighting {
     isText(origin.where, 40) &&
     isObject(report.claims) &&
     (report.sealed === undefined || (isObject(report.sealed) && isHash(report.sealed.hash) && isText(report.sealed.keyId, 200))) &&
-    (value.signature === undefined || isSigned(value.signature))
+    (value.signature === undefined || isSigned(value.signature)) &&
+    (value.issuer === undefined || (isObject(value.issuer) && isText(value.issuer.body, 49_152) && isText(value.issuer.signature, 100)))
   );
 }
 
@@ -99,6 +100,7 @@ export const resultShapes = {
     sealed: 'list',
     depth: 'text',
     recheckMs: 'number',
+    lookAt: 'text?',
     weight: 'number',
     pace: 'object',
   },
