@@ -26,10 +26,10 @@ const storeSchema = z.strictObject({
       'two fields have the same place in the store',
     ),
   principal: exact,
+  readableBy: z.array(exact).exactOptional(),
 });
 
 const consumerSchema = z.strictObject({
-  readableBy: z.array(exact).exactOptional(),
   id,
   name: words,
   owner: words,
@@ -47,12 +47,12 @@ const consumerSchema = z.strictObject({
     })
     .default({}),
   readsAs: words.exactOptional(),
-});
-
-const repositorySchema = z.strictObject({
   /** What it is, for a policy to protect together with others. */
   tags: z.array(tag).default([]),
   assumes: z.array(exact.refine((text) => /^arn:[^:]+:iam::\d{12}:role\/./.test(text), 'expected the ARN of a role')).exactOptional(),
+});
+
+const repositorySchema = z.strictObject({
   match: exact.refine(isRepositoryAddress, 'expected the address of a repository, or of a group of them with a slash at its end'),
   visibility: z.enum(['public', 'internal']),
   owner: words.exactOptional(),

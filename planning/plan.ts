@@ -339,8 +339,8 @@ function gateQuestions(input: PlanInput, draft: Draft): void {
   if (asked.length > 0) {
     const root = draft.view.reach;
     const disables = asked.filter((each) => each.action.endsWith('/disable-key'));
-    const mint = asked.some((each) => each.action.endsWith('/mint-key'));
     const roles = asked.filter((each) => each.target.role !== undefined && isCutOff(each));
+    const mint = asked.some((each) => each.action.endsWith('/mint-key'));
     const delivered = asked.filter((each) => each.action.endsWith('/distribute-secret')).map((each) => each.target.path ?? '');
     const watched = asked.filter((each) => each.action.endsWith('/watch-new-use')).flatMap((each) => each.target.consumer ?? []);
     const hurt = asked.filter((each) => each.impact === 'outage').flatMap((each) => each.affects);
@@ -357,12 +357,12 @@ function gateQuestions(input: PlanInput, draft: Draft): void {
             `Then ${listed(disables.map((each) => each.target.accessKeyId ?? ''))} ${disables.length === 1 ? 'is' : 'are'} turned off, and sessions issued before are refused.`,
           ]
         : []),
-      ...stubbornWords(hurt, names),
       ...(roles.length > 0
         ? [
             `Sessions of ${listed(roles.map((each) => `role ${each.target.role}`))} issued until then are refused as well, as the leak holds some: whoever else acts as ${roles.length === 1 ? 'it' : 'one of them'} has to assume it again.`,
           ]
         : []),
+      ...stubbornWords(hurt, names),
       ...(hurt.length === 0 && perhaps.length > 0
         ? [`No outage is predicted for ${called(perhaps)}; a use that nobody declared would be cut.`]
         : []),
@@ -481,9 +481,9 @@ export function viewOf(input: PlanInput, bare: ReturnType<typeof bareView> = bar
     slots,
     stores,
     consumers,
-    sealed: assessment.sealed,
     everyone: input.inventory.consumers,
     secretsRead: finding.secretsRead,
+    sealed: assessment.sealed,
     swept: sweptOf(assessment, input.done),
     propagation: seconds('propagationMs', manifest.propagationMs),
     logLag: seconds('logLagMs', Math.max(0, ...manifest.logs.map((log) => log.usualLagMs))),

@@ -5,14 +5,14 @@ import { no, type Observation, unknown, yes } from '../../domain/observation.ts'
 import type { AccountConfig, Action, Connection } from '../contract.ts';
 import { AwsAccount, readKeys, userNameIn } from './account.ts';
 import { Api, agentWord } from './api.ts';
-import { cutOffSessions } from './cut-off-sessions.ts';
 import { cutOffRole } from './cut-off-role.ts';
+import { cutOffSessions } from './cut-off-sessions.ts';
 import { deleteKey } from './delete-key.ts';
 import { denyPrincipal } from './deny-principal.ts';
 import { disableKey } from './disable-key.ts';
 import { liftCutOff } from './lift-cut-off.ts';
-import { liftDeny } from './lift-deny.ts';
 import { liftCutOffRole } from './lift-cut-off-role.ts';
+import { liftDeny } from './lift-deny.ts';
 import { Log } from './log.ts';
 import { look } from './look.ts';
 import { manifest } from './manifest.ts';
