@@ -8,6 +8,7 @@ import type { ProviderManifest } from '../domain/manifest.ts';
 import type { Policy } from '../domain/policy.schema.ts';
 import type { Envelope } from '../domain/record.ts';
 import type { People, Trust } from '../domain/trust.ts';
+import type { Issuer } from '../intake/issuer.ts';
 import type { Inventory } from '../inventory/index.ts';
 import type { Connection, Sealing, StepContext } from '../providers/contract.ts';
 
@@ -31,6 +32,8 @@ export interface JudgeDeps extends CommonDeps {
   readonly inventory: () => Inventory;
   readonly manifests: Readonly<Record<string, ProviderManifest>>;
   readonly client: Client;
+  /** Whose webhooks count, with the secrets they are signed with. */
+  readonly issuers?: readonly Issuer[];
   /** The bundle's code, for its hash; and the files as used, for the export. */
   readonly workflowCode: { readonly hash: Hash; readonly code: string };
   /** Undo what the data converter's codec did to a fetched history. */
@@ -49,4 +52,6 @@ export interface ProviderDeps extends CommonDeps {
   readonly timing: StepContext['timing'];
   /** What the engine itself stands on in this account: targets of such identifiers are never touched. */
   readonly ownTargets: readonly string[];
+  /** So many changes that nobody was asked about within an hour; {@link usualCeiling} where the account states none. */
+  readonly unaskedPerHour?: number;
 }

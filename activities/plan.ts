@@ -1,13 +1,17 @@
+import { fault } from '../domain/errors.ts';
 import type { JudgeInput, JudgeResult } from '../domain/messages.ts';
 import { type Plan, planHash } from '../domain/plan.ts';
-import type { Verdict } from '../domain/policy.ts';
+import { Mode, type Verdict } from '../domain/policy.ts';
 import type { People } from '../domain/trust.ts';
 import { assessmentOf, containedExtent, isSettled, nextAt, rotatedExtent, situationOf } from '../planning/facts.ts';
 import { planRound } from '../planning/plan.ts';
 import { judgeSituation } from '../planning/policy.ts';
 import { policyName } from './audit.ts';
+import { spendOn } from './budget.ts';
 import type { JudgeDeps } from './deps.ts';
+import { expectHere, provenSteps, readGood } from './done.ts';
 import { guarded } from './failure.ts';
+import { ownThings } from './self.ts';
 
 /**
  * Judges and plans one round in one go: merges what was found into the assessment, lets policy speak, plans, and signs all three. It reads records and believes no field of a
@@ -17,37 +21,38 @@ export function createJudge(deps: JudgeDeps) {
   return async function judge(input: JudgeInput): Promise<JudgeResult> {
     return await guarded(async () => {
       const { records } = deps;
-      const [finding, inventory, ...reports] = await Promise.all([
-        records.read(input.finding, 'finding'),
-        records.read(input.inventory, 'inventory'),
-        ...input.reports.map((hash) => records.read(hash, 'report')),
-      ]);
       const place = { incident: input.incident, run: input.run, round: input.round };
+      const [finding, inventory] = await Promise.all([records.read(input.finding, 'finding'), records.read(input.inventory, 'inventory')]);
+      expectHere(place, finding, inventory);
+      // A report, or an earlier plan, that is none of this run is as if nobody had named it.
+      const reports = await readGood(deps, place, 'report', input.reports);
+      if (reports.length === 0) throw fault('record.missing', { record: 'report' });
+      const [planned] = await readGood(deps, place, 'plan', input.previousPlan ? [input.previousPlan] : []);
+      const done = await provenSteps(deps, input);
       // Facts only rise: what an earlier round has proven stays proven, though the secret is not tried again.
-      const earlier = input.previousPlan ? (await records.read(input.previousPlan, 'plan')).body.assessment : undefined;
-      const previous = earlier ? (await records.read(earlier, 'assessment')).body : undefined;
+      const previous = planned ? (await records.read(planned.record.body.assessment, 'assessment')).body : undefined;
       const assessment = assessmentOf({
-        reports: reports.map((record) => record.body),
-        reportHashes: input.reports,
+        reports: reports.map(({ record }) => record.body),
+        reportHashes: reports.map(({ hash }) => hash),
         inventory: inventory.body,
         inventoryHash: input.inventory,
         finding: finding.body,
         swept: finding.body.swept,
         known: input.known,
-        done: input.done,
+        done,
         ...(previous ? { previous } : {}),
       });
       const assessmentHash = await records.write('assessment', {
         ...place,
-        standsOn: [...input.reports, input.inventory, input.finding, ...(input.previousPlan ? [input.previousPlan] : [])],
+        standsOn: [...reports.map(({ hash }) => hash), input.inventory, input.finding, ...(planned ? [planned.hash] : [])],
         body: assessment,
       });
       const { policy, hash: policyHash, text } = deps.policy();
       await deps.store.createIfAbsent(policyName(policyHash), new TextEncoder().encode(text));
-      const situation = situationOf({
+      const circumstances = {
         assessment,
         inventory: inventory.body,
-        done: input.done,
+        done,
         people: peopleByRole(deps.people()),
         // In the verdict's record, so that the plan can be made again from records alone.
         accounts: deps.configuration.accounts.map(({ provider, account, mode, settings }) => ({
@@ -56,8 +61,18 @@ export function createJudge(deps: JudgeDeps) {
           mode,
           ...(settings.timing === undefined ? {} : { settings: { timing: settings.timing } }),
         })),
-      });
-      const verdict: Verdict = judgeSituation(policy, situation, policyHash);
+        ownTargets: (await ownThings({ ...deps, ...(deps.configuration.self ? { stated: deps.configuration.self } : {}) })).map(
+          ({ id }) => id,
+        ),
+      };
+      let verdict: Verdict = judgeSituation(policy, situationOf(circumstances), policyHash);
+      if (verdict.mode === Mode.ACT) {
+        const { provider, account } = assessment.finding;
+        const reporter = assessment.unsigned ? undefined : assessment.signers?.[0];
+        const on = { incident: input.incident, run: input.run, provider, account, reporter };
+        const spent = await spendOn(deps.store, policy.budgets, on, deps.clock().getTime());
+        if (spent) verdict = judgeSituation(policy, situationOf({ ...circumstances, budgetSpent: spent }), policyHash);
+      }
       const verdictHash = await records.write('verdict', { ...place, standsOn: [assessmentHash], body: verdict });
       const plan: Plan = planRound({
         engine: deps.engine,
@@ -69,7 +84,7 @@ export function createJudge(deps: JudgeDeps) {
         verdictHash,
         snapshotHash: input.snapshot,
         inventory: inventory.body,
-        done: input.done,
+        done,
         manifests: deps.manifests,
         rolledBack: input.rolledBack,
       });
@@ -84,12 +99,12 @@ export function createJudge(deps: JudgeDeps) {
         mode: verdict.mode,
         rule: verdict.rule,
         live: assessment.finding.live,
-        contained: containedExtent(assessment, input.done),
-        rotated: rotatedExtent(assessment, input.done, inventory.body),
+        contained: containedExtent(assessment, done),
+        rotated: rotatedExtent(assessment, done, inventory.body),
         nodes: [...new Set([...input.known, ...assessment.finding.graph.nodes.map((node) => node.id)])],
         swept: assessment.swept,
         again: plan.steps.length === 0 && input.round > 1 && assessment.fresh.length > 0,
-        settled: isSettled(assessment, input.done, plan),
+        settled: isSettled(assessment, done, plan),
         ...(next ? { nextAt: next } : {}),
       };
     });

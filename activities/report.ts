@@ -1,5 +1,6 @@
+import type { InventoryFinding } from '../domain/assessment.ts';
 import { readAwsKeyId } from '../domain/aws-key-id.ts';
-import { canonicalJson, type Hash, hasCanonicalForm } from '../domain/canonical.ts';
+import { canonicalJson, type Hash, hasCanonicalForm, hashOf } from '../domain/canonical.ts';
 import { type CredentialRef, incidentId } from '../domain/credential.ts';
 import { openEnvelope } from '../domain/envelope.ts';
 import { fault } from '../domain/errors.ts';
@@ -7,9 +8,12 @@ import type { RefusalRecord } from '../domain/execution.ts';
 import type { ReceiveInput, ReceiveResult } from '../domain/messages.ts';
 import { type Envelope, PayloadType } from '../domain/record.ts';
 import { sightingSchema } from '../domain/report.schema.ts';
-import type { Proof, Report, ReportRecord, Sighting } from '../domain/report.ts';
+import { type IssuerSays, Proof, type Report, type ReportRecord, type Sighting } from '../domain/report.ts';
 import { keyAt } from '../domain/trust.ts';
-import { lookUp } from '../inventory/index.ts';
+import { issuerWordOn, skewMs } from '../intake/issuer.ts';
+import { exposureOf, lookUp } from '../inventory/index.ts';
+import { vouchedSince } from '../planning/facts.ts';
+import { turnOf } from './budget.ts';
 import type { JudgeDeps } from './deps.ts';
 import { guarded } from './failure.ts';
 
@@ -39,27 +43,43 @@ export function createReceive(deps: JudgeDeps) {
         // Whoever sends to this incident a report of another credential would otherwise have that one turned off under this one's name.
         else if (incidentId(sighting.report.credential) !== input.incident)
           await refuse('a report of another credential than this incident is of');
-        else fresh.push(bodyOf(deps, sighting, receivedAt));
+        else fresh.push(await bodyOf(deps, sighting, { receivedAt, run: input.run }));
       }
       const reports = await Promise.all(fresh.map((body) => deps.records.write('report', { ...place, standsOn: [], body })));
       const earlier = await Promise.all(input.earlier.map(async (hash) => (await deps.records.read(hash, 'report')).body));
       const bodies = [...earlier, ...fresh];
       const credential: CredentialRef = bodies[0]?.report.credential ?? { kind: 'unknown', locator: { incident: input.incident } };
-      const found = lookUp(deps.inventory(), { reports: bodies });
-      const inventory = await deps.records.write('inventory', { ...place, standsOn: [...input.earlier, ...reports], body: found });
+      const hashes = [...input.earlier, ...reports];
+      const found: InventoryFinding = {
+        ...lookUp(deps.inventory(), { reports: bodies }),
+        exposures: Object.fromEntries(bodies.map((body, at) => [hashes[at], exposureOf(deps.inventory(), body)])),
+      };
+      const inventory = await deps.records.write('inventory', { ...place, standsOn: hashes, body: found });
 
       const route = routeOf(deps, credential);
-      // Each of them is tried until one is the real one: a first reporter's bogus secret must not stand before the true one.
-      const sealed = bodies.flatMap((body) => (body.report.sealed ? [body.report.sealed] : []));
-      const exposedSince = bodies
-        .flatMap((body) => (body.report.origin.committedAt ? [body.report.origin.committedAt] : []))
-        .filter((at) => !Number.isNaN(Date.parse(at)))
-        .sort((a, b) => Date.parse(a) - Date.parse(b))[0];
+      // Each of them is tried until one is the real one: a first reporter's bogus secret must not stand before the true one, and one that somebody signed for comes first.
+      const proven = bodies.filter((body) => body.proof !== Proof.CLAIM);
+      const sealed = [...proven, ...bodies.filter((body) => body.proof === Proof.CLAIM)].flatMap((body) =>
+        body.report.sealed && !borrowsSeal(body) ? [body.report.sealed] : [],
+      );
+      const exposedSince = vouchedSince(bodies);
       const previousRun = input.opening ? await previousRunOf(deps, input.incident, input.run) : undefined;
       const weight =
         (found.exposure === 'public' ? 4 : found.exposure === 'unknown' ? 1 : 0) +
         (sealed.length > 0 ? 2 : 0) +
-        (bodies.some((body) => body.proof !== 'claim') ? 2 : 0);
+        (proven.length > 0 ? 2 : 0);
+      // What nothing proves waits its turn to be looked at; what is proven never does.
+      const named = bodies[0]?.report.reporter ?? 'nobody';
+      const { policy } = deps.policy();
+      const turn =
+        proven.length > 0
+          ? undefined
+          : await turnOf(
+              deps.store,
+              policy.looks,
+              { of: sealed.length > 0 ? 'sealed' : 'claim', incident: input.incident, run: input.run, reporter: named },
+              Date.parse(receivedAt),
+            );
       return {
         reports,
         refusals,
@@ -71,7 +91,9 @@ export function createReceive(deps: JudgeDeps) {
         depth: sealed.length > 0 && found.exposure === 'public' ? 'minimal' : 'full',
         ...(exposedSince ? { exposedSince } : {}),
         ...(previousRun ? { previousRun } : {}),
-        recheckMs: deps.configuration.recheckMs,
+        ...(turn !== undefined && turn > Date.parse(receivedAt) ? { lookAt: new Date(turn).toISOString() } : {}),
+        // Looking again costs as much as looking: what nothing proves is looked at seldom.
+        recheckMs: deps.configuration.recheckMs * (proven.length > 0 || sealed.length > 0 ? 1 : 12),
         pace: deps.configuration.pace,
         weight,
       };
@@ -79,21 +101,78 @@ export function createReceive(deps: JudgeDeps) {
   };
 }
 
-/** What the sighting itself proves: a person's signature if it holds, and otherwise nothing yet. Possession is shown by the assessment. */
-function bodyOf(deps: JudgeDeps, sighting: Sighting, receivedAt: string): ReportRecord {
-  const { report, signature } = sighting;
-  let proof: Proof = 'claim';
+/**
+ * What the sighting itself proves: a person's signature or an issuer's, if it holds, is fresh, is over this report and for this engine, and was not counted in an earlier run. Otherwise nothing
+ * yet, and why stands in the record. Possession is shown by the assessment.
+ */
+async function bodyOf(
+  deps: JudgeDeps,
+  { report, signature, issuer }: Sighting,
+  { receivedAt, run }: { readonly receivedAt: string; readonly run: string },
+): Promise<ReportRecord> {
+  const freshMs = deps.policy().policy.signatureValid;
+  const notProof: string[] = [];
+  let proof: Proof = Proof.CLAIM;
   let signedBy: string | undefined;
-  const keyid = signature?.signatures[0]?.keyid;
-  const key = keyid ? keyAt(deps.trust(), keyid, 'person', receivedAt) : undefined;
-  if (signature && key?.person && deps.verify(signature, key.public)) {
-    // It must be a report that was signed, and this one whole: an id alone could be lent to any other.
-    if (signs(signature, report)) {
-      proof = 'person-signed';
-      signedBy = key.person;
+  let issuerSays: IssuerSays | undefined;
+  // Proof is used up by the run that counts it: sent again it would open, and widen, what is over.
+  const counted = async (what: string, of: unknown): Promise<boolean> => {
+    const mark = await deps.store.createIfAbsent(`proof/${hashOf(of).slice('sha256:'.length)}`, new TextEncoder().encode(run));
+    if (mark.created || words.decode(mark.existing) === run) return false;
+    notProof.push(`${what} was counted in an earlier run`);
+    return true;
+  };
+  if (signature) {
+    const person = personWho(deps, report, signature, { receivedAt, freshMs });
+    if ('why' in person) notProof.push(person.why);
+    else if (!(await counted('the signature', { report: report.id, signature }))) {
+      proof = Proof.PERSON_SIGNED;
+      signedBy = person.id;
     }
   }
-  return { report, ...(signature ? { signature } : {}), receivedAt, proof, ...(signedBy ? { signedBy } : {}) };
+  if (issuer) {
+    const answer = issuerWordOn(deps.issuers ?? [], issuer, report, { at: receivedAt, freshMs });
+    if (!answer.ok) notProof.push(answer.why);
+    else if (!(await counted('the webhook', issuer))) {
+      proof = Proof.ISSUER_SIGNED;
+      issuerSays = answer.says;
+    }
+  }
+  if (report.sealed) await counted(sealedSecret, { incident: incidentId(report.credential), sealed: report.sealed.hash });
+  return {
+    report,
+    ...(signature ? { signature } : {}),
+    ...(issuer ? { issuer } : {}),
+    receivedAt,
+    proof,
+    ...(signedBy ? { signedBy } : {}),
+    ...(issuerSays ? { issuerSays } : {}),
+    ...(notProof.length > 0 ? { notProof } : {}),
+  };
+}
+
+const sealedSecret = 'the sealed secret';
+const borrowsSeal = (body: ReportRecord): boolean => body.notProof?.some((each) => each.startsWith(sealedSecret)) ?? false;
+
+/** Which person a signature makes a report the word of, or why it does not. */
+function personWho(
+  deps: JudgeDeps,
+  report: Report,
+  signature: Envelope,
+  { receivedAt, freshMs }: { readonly receivedAt: string; readonly freshMs: number },
+): { readonly id: string } | { readonly why: string } {
+  const keyid = signature.signatures[0]?.keyid;
+  const key = keyid ? keyAt(deps.trust(), keyid, 'person', receivedAt) : undefined;
+  if (!key?.person) return { why: 'the signature is by no person of the trust file' };
+  if (!deps.verify(signature, key.public)) return { why: 'the signature does not hold' };
+  // It must be a report that was signed, and this one whole: an id alone could be lent to any other.
+  if (!signs(signature, report)) return { why: 'the signature is over another report' };
+  if (!report.signed) return { why: 'the signature names no engine and no time' };
+  if (report.signed.engine !== deps.engine) return { why: 'the signature is for another engine' };
+  const age = Date.parse(receivedAt) - Date.parse(report.signed.at);
+  if (age > freshMs) return { why: `the signature is old: of ${report.signed.at}` };
+  if (age < -skewMs) return { why: 'the signature is of a time to come' };
+  return { id: key.person };
 }
 
 function signs(signature: Envelope, report: Report): boolean {

@@ -61,7 +61,15 @@ export function rederiveJudgement({ input, result, record, policyText, people, m
     if (hashOf(policy) !== verdict.policy) problems.push(`${path} is not the policy of that hash`);
     const byRole: Record<string, string[]> = {};
     for (const { id, roles } of people.people) for (const role of roles) byRole[role] = [...(byRole[role] ?? []), id];
-    const situation = situationOf({ assessment, inventory, done: input.done, people: byRole, accounts: verdict.accounts ?? [] });
+    const situation = situationOf({
+      assessment,
+      inventory,
+      done: input.done,
+      people: byRole,
+      accounts: verdict.accounts ?? [],
+      ownTargets: verdict.self ?? [],
+      ...(verdict.budget ? { budgetSpent: verdict.budget.spent } : {}),
+    });
     equal('the verdict', judgeSituation(policy, situation, verdict.policy), verdict);
   }
 

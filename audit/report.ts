@@ -309,6 +309,8 @@ function wordsOf(record: AnyRecord): string {
       return `${record.body.direction} ${record.body.step} (${record.body.action}): ${record.body.failure ? `failed, ${record.body.failure.words}` : `${record.body.outcome}, in effect ${record.body.observation.state}`}`;
     case 'refusal':
       return `refused ${record.body.attempted}: ${record.body.words} (${record.body.code})`;
+    case 'self':
+      return `${record.body.provider}/${record.body.account} stands on ${record.body.things.length} things`;
     case 'review':
       return `reviewed: ${record.body.state}, contained ${record.body.contained}, rotated ${record.body.rotated}`;
   }

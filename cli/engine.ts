@@ -68,6 +68,7 @@ export async function clientOf(
   const client = createClient({
     ...(address === undefined ? {} : { address }),
     namespace,
+    engine: configuration.engine,
     ...(profile === undefined ? {} : { profile }),
     ...(has ? { keyring: openKeyring(codec) } : {}),
     ...(wanted.reporter === undefined ? {} : { reporter: wanted.reporter }),

@@ -6,5 +6,7 @@ export interface ClientContext {
   readonly temporal: Client;
   readonly reporter: string;
   readonly seal: Seal | undefined;
+  /** The engine that a signed report is signed for. */
+  readonly engine: string | undefined;
   readonly patienceMs: number;
 }

@@ -48,6 +48,8 @@ export interface ClientOptions {
   readonly dataConverter?: DataConverter;
   /** Seals secrets; without it a report that holds one is refused. See {@link sealInto}. */
   readonly seal?: Seal;
+  /** The engine that signed reports are signed for; by default that of `seal`. */
+  readonly engine?: string;
   /** Who reports: a person's id, or the name of a tool. By default user and host. */
   readonly reporter?: string;
   /** How long `report` waits for a server that is away, in milliseconds; half a minute where it is not said. */
@@ -89,6 +91,7 @@ export function createClient(options: ClientOptions = {}): TourniquetClient {
     temporal,
     reporter: options.reporter ?? whoever(),
     seal: options.seal,
+    engine: options.engine ?? options.seal?.engine,
     patienceMs: options.patienceMs ?? 30_000,
   };
 

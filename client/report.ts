@@ -6,9 +6,10 @@ import { judgeQueue } from '../domain/manifest.ts';
 import { SearchAttribute, SignalName, WorkflowName } from '../domain/messages.ts';
 import { type Envelope, PayloadType } from '../domain/record.ts';
 import { reportSchema } from '../domain/report.schema.ts';
-import type { Report, SealedRef, Sighting } from '../domain/report.ts';
+import type { IssuerWord, Report, SealedRef, Sighting } from '../domain/report.ts';
 import { IncidentState } from '../domain/states.ts';
 import type { ReportDraft } from '../intake/index.ts';
+import { holdsSecret } from '../intake/issuer.ts';
 import type { ClientContext } from './context.ts';
 import { faultOf, isPassing } from './faults.ts';
 import { wait } from './wait.ts';
@@ -29,6 +30,11 @@ export interface ReportOptions {
   readonly reporter?: string;
   /** Signs the report, so that it counts as the person's and not as a mere claim. */
   readonly signer?: ReportSigner;
+  /**
+   * The issuer's webhook that the report was read from, as it came: its body to the byte, and the value of `X-Hub-Signature-256`. It makes the report the issuer's word. Refused
+   * where the body holds a secret, since it would stand in a history.
+   */
+  readonly issuer?: IssuerWord;
 }
 
 /**
@@ -66,7 +72,20 @@ export async function sendReport(context: ClientContext, draft: ReportDraft | Re
   const { sealed: _, id, ...plain } = rest;
   const reporter = options.reporter ?? rest.reporter ?? context.reporter;
   const said = { ...plain, reporter };
-  const report = { ...said, id: id ?? reportId(said), ...(sealed === undefined ? {} : { sealed }) };
+  if (options.signer !== undefined && context.engine === undefined)
+    throw fault('usage.invalid', { problem: 'a signed report names the engine that it is for: give the client `engine` or `seal`' });
+  if (options.issuer !== undefined && holdsSecret(options.issuer.body))
+    throw fault('report.entry-unusable', {
+      problem: 'the body of the webhook holds a secret; report it sealed instead, which proves more',
+    });
+  const report = {
+    ...said,
+    id: id ?? reportId(said),
+    ...(sealed === undefined ? {} : { sealed }),
+    ...(options.signer === undefined || context.engine === undefined
+      ? {}
+      : { signed: { engine: context.engine, at: new Date().toISOString() } }),
+  };
   const parsed = reportSchema.safeParse(report);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
@@ -75,6 +94,7 @@ export async function sendReport(context: ClientContext, draft: ReportDraft | Re
   const sighting: Sighting = {
     report: parsed.data,
     ...(options.signer === undefined ? {} : { signature: options.signer.sign(PayloadType.REPORT, parsed.data) }),
+    ...(options.issuer === undefined ? {} : { issuer: options.issuer }),
   };
   const workflowId = incidentId(parsed.data.credential);
   await startWithSighting(context, workflowId, sighting);
@@ -97,6 +117,8 @@ async function startWithSighting(context: ClientContext, workflowId: string, sig
         args: [],
         workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE,
         workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
+        // What proves something overtakes what does not, where both wait at one queue. Whoever lies about it gains a place in the queue, and nothing else.
+        priority: { priorityKey: sighting.signature || sighting.issuer || sighting.report.sealed ? 2 : 4 },
         typedSearchAttributes: [
           { key: state, value: IncidentState.ASSESSING },
           { key: kind, value: sighting.report.credential.kind },

@@ -13,12 +13,16 @@ import { KeyRole, type Trust } from '../domain/trust.ts';
  * Seals a secret and puts it where the engine finds it. Undefined where nobody here could open it: no worker of ours serves that system and account.
  * The secret is then not sent at all, and the report goes as a claim.
  */
-export type Seal = (secret: Secret, credential: CredentialRef, account?: string) => Promise<SealedRef | undefined>;
+export interface Seal {
+  (secret: Secret, credential: CredentialRef, account?: string): Promise<SealedRef | undefined>;
+  /** The engine it seals for. */
+  readonly engine?: string;
+}
 
 /** Seals to the keys of a verified trust file, into the drop of a directory. The reporter needs no key and no right to read the drop. */
 export function sealInto(options: { readonly trust: Trust; readonly drop: string | SealedDrop }): Seal {
   const drop = typeof options.drop === 'string' ? openDirectoryDrop(options.drop) : options.drop;
-  return async (secret, credential, account) => {
+  const seal = async (secret: Secret, credential: CredentialRef, account?: string): Promise<SealedRef | undefined> => {
     const provider = credential.kind.split('.', 1)[0] ?? '';
     const now = Date.now();
     const served = new Set(
@@ -39,6 +43,7 @@ export function sealInto(options: { readonly trust: Trust; readonly drop: string
       throw fault('report.no-secret-store', { drop: typeof options.drop === 'string' ? options.drop : 'the drop' }, cause);
     }
   };
+  return Object.assign(seal, { engine: options.trust.engine });
 }
 
 /**

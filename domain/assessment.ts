@@ -61,6 +61,10 @@ export interface ProviderFinding {
   readonly live: Observation;
   /** Whether the sealed secret was shown to be the real one. */
   readonly possession: Observation;
+  /** The sealed blobs, by hash, that held the secret which was shown to be the real one: whoever sent one of them had it. */
+  readonly provenBy?: readonly Hash[];
+  /** What the engine itself stands on in this account, as its worker knows it: never touched by the engine. */
+  readonly own?: readonly string[];
   readonly principal?: string;
   readonly privilege: 'administrator' | 'elevated' | 'ordinary' | 'unknown';
   readonly graph: Graph;
@@ -91,12 +95,19 @@ export interface Assessment {
   readonly inventory?: Hash;
   readonly sightings: number;
   readonly proof: Proof;
+  /** Every name that a report came under. Only {@link signers} are more than the sender's word. */
   readonly reporters: readonly string[];
-  /** Nobody who reported it signed: the reporters are unknown, and the quorum rises by one. */
+  /** Who signed a report. They decide nothing in this incident. */
+  readonly signers?: readonly string[];
+  /** Nobody who brought what proves it signed: the reporters are unknown, and the quorum rises by one. */
   readonly unsigned?: boolean;
+  /** The sealed blobs that were shown to hold the real secret, of all rounds. */
+  readonly provenBy?: readonly Hash[];
+  /** By the places of the reports that prove something; of all, where none does. */
   readonly exposure: Exposure;
   /** The leaked secret as a reporter sealed it, where it was shown to be the real one: with it a step can see the credential refused. */
   readonly sealed?: SealedRef;
+  /** Since when it was open, as somebody says who signed. What a claim says of it is not here: it would widen what is turned off unasked. */
   readonly exposedSince?: string;
   readonly finding: ProviderFinding;
   /** Node ids that the round before did not know. */
@@ -111,7 +122,11 @@ export interface InventoryFinding {
   readonly stores: readonly Store[];
   readonly owner?: string;
   readonly exposure: Exposure;
+  /** The exposure of each report's place, by the hash of its record. */
+  readonly exposures?: Readonly<Record<Hash, Exposure>>;
   readonly protectedTargets: readonly string[];
+  /** Names of principals and consumers that bear tags. */
+  readonly tagged?: readonly { readonly name: string; readonly tags: readonly string[] }[];
 }
 
 /**

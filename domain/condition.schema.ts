@@ -19,6 +19,7 @@ const environment = new Environment({ limits: { maxAstNodes: 500, maxDepth: 50 }
   .registerVariable('unsigned', 'bool')
   .registerVariable('standing', 'int')
   .registerVariable({ name: 'consumers', schema: { total: 'int', production: 'int', internal: 'int', test: 'int' } })
+  .registerVariable('tags', 'list<string>')
   .registerVariable({ name: 'budget', schema: { spent: 'bool' } });
 
 /** What is wrong with a condition, in one sentence; undefined where it is a well-typed yes or no over a situation. */
@@ -88,6 +89,7 @@ export function holds(text: string, situation: Situation): boolean {
       internal: BigInt(consumers.internal),
       test: BigInt(consumers.test),
     },
+    tags: [...(situation.tags ?? [])],
     budget: { spent: situation.budget.spent },
   });
   return result === true;

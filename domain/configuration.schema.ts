@@ -12,6 +12,7 @@ const account = z.strictObject({
   mode: z.enum(['observe', 'propose', 'act']),
   credentials: path,
   settings: z.record(z.string(), z.unknown()).default({}),
+  unaskedPerHour: z.int().min(0).max(100_000).exactOptional(),
 });
 
 /** tourniquet.yaml as written: durations as text, paths relative to the file, everything that has a usual value optional. */
@@ -42,6 +43,16 @@ export const configurationFileSchema = z
     accounts: z.array(account).default([]),
     recheck: durationField.prefault('5m'),
     codec: z.strictObject({ enabled: z.boolean().default(true) }).prefault({}),
+    issuers: z
+      .array(
+        z.strictObject({
+          name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,60}$/, 'expected small letters, digits and dashes'),
+          scheme: z.literal('github-webhook'),
+          secret: path,
+        }),
+      )
+      .exactOptional(),
+    self: z.array(z.string().min(1)).exactOptional(),
     pace: z
       .strictObject({
         heartbeat: durationField.prefault('30s'),
@@ -51,6 +62,11 @@ export const configurationFileSchema = z
       .prefault({}),
   })
   .superRefine((value, context) => {
+    const names = new Set<string>();
+    value.issuers?.forEach(({ name }, index) => {
+      if (names.has(name)) context.addIssue({ code: 'custom', path: ['issuers', index, 'name'], message: 'the name is taken' });
+      names.add(name);
+    });
     const seen = new Set<string>();
     value.accounts.forEach((entry, index) => {
       const name = `${entry.provider}/${entry.account}`;
@@ -83,6 +99,7 @@ export function parseConfiguration(text: string, file: string): Configuration {
     policy: absolute(read.policy),
     inventory: absolute(read.inventory),
     accounts: read.accounts.map((entry) => ({ ...entry, credentials: absolute(entry.credentials) })),
+    ...(read.issuers ? { issuers: read.issuers.map((each) => ({ ...each, secret: absolute(each.secret) })) } : {}),
     recheckMs: recheck,
     pace: { heartbeatMs: pace.heartbeat, retryCeilingMs: pace.retryCeiling, stuckAfterMs: pace.stuckAfter },
   };

@@ -19,6 +19,10 @@ export interface Configuration {
   readonly recheckMs: number;
   readonly codec: { readonly enabled: boolean };
   readonly pace: Pace;
+  /** Whose webhooks count as an issuer's word, and the file with the secret that each signs with; read by the judge alone. */
+  readonly issuers?: readonly { readonly name: string; readonly scheme: 'github-webhook'; readonly secret: string }[];
+  /** Further names of what the engine itself stands on, besides what its workers find: break-glass users, certificates. */
+  readonly self?: readonly string[];
 }
 
 /** How patient the engine is with what does not answer. All in milliseconds. */
@@ -42,4 +46,6 @@ export interface AccountEntry {
   readonly credentials: string;
   /** Provider-specific: region(s), endpoint, auditLog, mounts, …, and `timing` overrides in milliseconds. */
   readonly settings: Readonly<Record<string, unknown>>;
+  /** The worker's own ceiling: so many changes that nobody was asked about within an hour, whatever a judge has signed. */
+  readonly unaskedPerHour?: number;
 }

@@ -8,6 +8,9 @@ const id = z.string().regex(/^[a-z0-9][a-z0-9._-]*$/i, 'expected an id of letter
 /** Rule 10 of the design: what is named is named exactly, so a pattern would look like protection or a match and be none. */
 const exact = words.refine((text) => !/[*?]/.test(text), 'patterns are not understood here: name each one exactly');
 
+/** What a policy may protect together, such as `payment` or `break-glass`. */
+const tag = z.string().regex(/^[a-z0-9][a-z0-9-]*$/, 'expected a tag of small letters, digits and dashes');
+
 /** A path inside a store, mount first, as a person types it: `kv/ci/deployer`. */
 const storePath = words
   .regex(/^[^/\s?#%]+(\/[^/\s?#%]+)+$/, 'expected mount and path, such as kv/ci/deployer, without a slash at either end')
@@ -48,7 +51,7 @@ const consumerSchema = z.strictObject({
     .default({}),
   readsAs: words.exactOptional(),
   /** What it is, for a policy to protect together with others. */
-  tags: z.array(tag).default([]),
+  tags: z.array(tag).exactOptional(),
   assumes: z.array(exact.refine((text) => /^arn:[^:]+:iam::\d{12}:role\/./.test(text), 'expected the ARN of a role')).exactOptional(),
 });
 
@@ -58,7 +61,7 @@ const repositorySchema = z.strictObject({
   owner: words.exactOptional(),
 });
 
-const ownerSchema = z.strictObject({ principal: exact, owner: words });
+const ownerSchema = z.strictObject({ principal: exact, owner: words, tags: z.array(tag).exactOptional() });
 
 /**
  * The inventory file: what holds which credential, who uses it and how, who owns it, and which repositories strangers can read.

@@ -44,10 +44,42 @@ export const policySchema = z
       /** No gate asks for more. */
       most: z.int().min(1),
     }),
-    protected: z.array(exact).default([]),
-    /** So many changes within so long, for each account or reporter, or all told. Declared here; spent ones make `budget.spent` true. */
+    /** What is never touched unasked: exact names, or everything of an account, a kind or a tag of the inventory. */
+    protected: z
+      .array(
+        z.union([
+          exact,
+          z.strictObject({ account: exact, why: words.exactOptional() }),
+          z.strictObject({ kind: exact, why: words.exactOptional() }),
+          z.strictObject({ tag: exact, why: words.exactOptional() }),
+          z.strictObject({ name: exact, why: words.exactOptional() }),
+        ]),
+      )
+      .default([]),
+    /** How old a person's signature on a report, or an issuer's webhook, may be when it comes. What is older is a claim. */
+    signatureValid: durationField.prefault('7d'),
+    /**
+     * So many incidents may be acted on unasked within so long, for each account or reporter, or all told. A spent one makes `budget.spent` true. All whose proof nobody signed
+     * are one reporter, since their names are their own word.
+     */
     budgets: z
       .array(z.strictObject({ name, per: z.enum(['engine', 'account', 'reporter']), within: durationField, most: z.int().min(1) }))
+      .default([]),
+    /**
+     * What reports that prove nothing yet may cost: so many looks at the provider within so long, the first `burst` of them at once and the others one after another. Beyond it a report is
+     * recorded, shown, and waits its turn. `of`: mere claims, or reports with a sealed secret that nobody has tried yet.
+     */
+    looks: z
+      .array(
+        z.strictObject({
+          name,
+          of: z.enum(['claim', 'sealed']),
+          per: z.enum(['engine', 'reporter']),
+          within: durationField,
+          most: z.int().min(1).max(10_000),
+          burst: z.int().min(1),
+        }),
+      )
       .default([]),
     rules: z
       .array(
@@ -63,6 +95,16 @@ export const policySchema = z
   })
   .superRefine((policy, context) => {
     const refuse = (path: (string | number)[], message: string): void => context.addIssue({ code: 'custom', path, message });
+    const taken = new Set<string>();
+    for (const list of ['budgets', 'looks'] as const) {
+      for (const [at, each] of policy[list].entries()) {
+        if (taken.has(each.name)) refuse([list, at, 'name'], `the name ${each.name} is taken by an earlier one`);
+        taken.add(each.name);
+        if (each.within < 1000) refuse([list, at, 'within'], 'expected 1s or more');
+      }
+    }
+    for (const [at, { burst, most }] of policy.looks.entries())
+      if (burst > most) refuse(['looks', at, 'burst'], 'more at once than in all');
     const names = new Set<string>();
     for (const [at, rule] of policy.rules.entries()) {
       if (names.has(rule.name)) refuse(['rules', at, 'name'], `the name ${rule.name} is taken by an earlier rule`);

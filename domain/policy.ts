@@ -39,4 +39,8 @@ export interface Verdict {
     readonly mode: 'observe' | 'propose' | 'act';
     readonly settings?: Readonly<Record<string, unknown>>;
   }[];
+  /** What the engine itself stands on, as its workers have said: nothing of it is planned for the engine to touch. */
+  readonly self?: readonly string[];
+  /** Set where it would have acted unasked but for a spent budget, which is named. */
+  readonly budget?: { readonly spent: string };
 }

@@ -6,6 +6,7 @@ import type { Verdict } from './policy.ts';
 import type { RecordOf, RecordType } from './record.ts';
 import type { ReportRecord } from './report.ts';
 import type { Review } from './review.ts';
+import type { SelfRecord } from './self.ts';
 
 /** The body of each type of record. */
 export interface RecordBodies {
@@ -21,6 +22,7 @@ export interface RecordBodies {
   readonly step: StepRecord;
   readonly refusal: RefusalRecord;
   readonly review: Review;
+  readonly self: SelfRecord;
 }
 
 /** A record of any type; its `type` tells its body. */

@@ -48,6 +48,7 @@ export const reportSchema = z.strictObject({
     severity: text(50).exactOptional(),
   }),
   note: text(2000).exactOptional(),
+  signed: z.strictObject({ engine: text(100), at: time }).exactOptional(),
 }) satisfies z.ZodType<Report>;
 
 /** The argument of the `sighting` signal. */
@@ -58,6 +59,13 @@ export const sightingSchema = z.strictObject({
       payloadType: text(120),
       payload: text(65_536),
       signatures: z.array(z.strictObject({ keyid: text(200), sig: text(400) })).length(1),
+    })
+    .exactOptional(),
+  issuer: z
+    .strictObject({
+      scheme: z.literal('github-webhook'),
+      body: text(49_152),
+      signature: z.string().regex(/^sha256=[0-9a-f]{64}$/, 'expected sha256= and 64 digits'),
     })
     .exactOptional(),
 }) satisfies z.ZodType<Sighting>;

@@ -67,12 +67,33 @@ export interface Report {
   /** The sender's words, kept as such. */
   readonly claims: { readonly validity?: 'active' | 'inactive' | 'unknown'; readonly publiclyLeaked?: boolean; readonly severity?: string };
   readonly note?: string;
+  /** What a person's signature over the report is bound to. Without it, for another engine, or too old, a signature is worth no more than a claim. `at` is ISO, UTC. */
+  readonly signed?: { readonly engine: string; readonly at: string };
+}
+
+/**
+ * What an issuer sent, as it came: the body of its webhook to the byte, and the signature header. A body that holds a secret never travels; the secret itself, sealed, proves more.
+ */
+export interface IssuerWord {
+  readonly scheme: 'github-webhook';
+  readonly body: string;
+  readonly signature: string;
+}
+
+/** What a verified {@link IssuerWord} says of the credential. Times are ISO, UTC. */
+export interface IssuerSays {
+  /** The name of the issuer in `tourniquet.yaml`. */
+  readonly by: string;
+  readonly publiclyLeaked: boolean;
+  /** Since when the issuer has known. */
+  readonly since?: string;
 }
 
 /** The one argument of the `sighting` signal. `signature`, where there is one, is a DSSE envelope over the report by a person's key. */
 export interface Sighting {
   readonly report: Report;
   readonly signature?: Envelope;
+  readonly issuer?: IssuerWord;
 }
 
 /** Body of a `report` record: the sighting as it came, and when the engine had it. */
@@ -83,4 +104,8 @@ export interface ReportRecord {
   /** What the signature proved, if there was one; possession is decided by the assessment. */
   readonly proof: Proof;
   readonly signedBy?: string;
+  readonly issuer?: IssuerWord;
+  readonly issuerSays?: IssuerSays;
+  /** Why something that came with it and looks like proof is none: in words, each. */
+  readonly notProof?: readonly string[];
 }

@@ -1,3 +1,4 @@
+import type { InventoryFinding } from './assessment.ts';
 import type { Verdict } from './policy.ts';
 
 /** What a condition of the policy can ask about, with the words each answer can be. `unknown` is a word of its own everywhere. */
@@ -33,11 +34,19 @@ export interface Situation extends Readonly<{ [K in keyof Words]: Words[K][numbe
   readonly standing: number;
   readonly consumers: { readonly total: number; readonly production: number; readonly internal: number; readonly test: number };
   readonly budget: { readonly spent: boolean };
+  /** Tags that the inventory gives its principal, or a consumer of it. */
+  readonly tags?: readonly string[];
 
   // What follows is no condition's business.
   /** Names of the leaked credential and its principal, to be found in lists of protected things. */
   readonly identifiers: readonly string[];
   readonly protectedTargets: readonly string[];
+  /** Names with their tags, so that what a tag protects is protected by name in every step. */
+  readonly tagged?: NonNullable<InventoryFinding['tagged']>;
+  /** All that the engine itself stands on. */
+  readonly self?: readonly string[];
+  /** The budget that is spent, by name. */
+  readonly budgetName?: string;
   /** Reporters and owner: they decide nothing. */
   readonly barred: readonly string[];
   /** People by role, where known: a quorum never asks for more of them than there are. */

@@ -19,7 +19,7 @@ export interface InventoryQuestion {
   readonly accounts?: readonly { readonly provider: string; readonly account: string }[];
   /** Where it is known already: whose owner is asked for. It leaves nothing out, as matching principals is the judge's. */
   readonly principal?: string;
-  readonly reports: readonly Pick<ReportRecord, 'report' | 'proof'>[];
+  readonly reports: readonly Pick<ReportRecord, 'report' | 'proof' | 'issuerSays'>[];
 }
 
 /**
@@ -36,14 +36,19 @@ export function lookUp(inventory: Inventory, question: InventoryQuestion): Inven
   );
   const stores = inventory.stores.filter((store) => mayConcern(store, question.accounts) || assuming.has(store.id));
   const kept = new Set(stores.map((store) => store.id));
-  const consumers: Consumer[] = inventory.consumers.filter((consumer) => kept.has(consumer.store));
+  const consumers = inventory.consumers.flatMap(({ tags: _, ...consumer }): Consumer[] => (kept.has(consumer.store) ? [consumer] : []));
   const owner = ownerOf(inventory, question, stores);
+  const tagged = [
+    ...inventory.owners.flatMap((each) => (each.tags ? [{ name: each.principal, tags: each.tags }] : [])),
+    ...inventory.consumers.flatMap((each) => (each.tags ? [{ name: each.id, tags: each.tags }] : [])),
+  ];
   return {
     consumers,
     stores,
     ...(owner === undefined ? {} : { owner }),
     exposure: question.reports.map((report) => exposureOf(inventory, report)).reduce(worse, undefined) ?? Exposure.UNKNOWN,
     protectedTargets: inventory.protected,
+    ...(tagged.length > 0 ? { tagged } : {}),
   };
 }
 
@@ -51,10 +56,13 @@ export function lookUp(inventory: Inventory, question: InventoryQuestion): Inven
  * How widely one sighting's place can be read: as the inventory says of the repository, else as the issuer says where the issuer signed, else unknown.
  * An issuer's "not publicly leaked" is no proof that only insiders could read it, and so stays unknown, as does anything a mere report claims.
  */
-export function exposureOf(inventory: Inventory, { report, proof }: Pick<ReportRecord, 'report' | 'proof'>): Exposure {
+export function exposureOf(
+  inventory: Inventory,
+  { report, proof, issuerSays }: Pick<ReportRecord, 'report' | 'proof' | 'issuerSays'>,
+): Exposure {
   const entry = entryFor(inventory, report.origin);
   if (entry !== undefined) return entry.visibility;
-  if (proof === Proof.ISSUER_SIGNED && report.claims.publiclyLeaked === true) return Exposure.PUBLIC;
+  if (proof === Proof.ISSUER_SIGNED && issuerSays?.publiclyLeaked === true) return Exposure.PUBLIC;
   return Exposure.UNKNOWN;
 }
 

@@ -130,6 +130,7 @@ export class Draft {
     if (after.some((each) => each.state === 'refused' || each.state === 'blocked')) return { state: 'blocked' };
     const needs = [...new Set(after.flatMap((each) => (each.state === 'planned' ? [each.id] : [])))];
     const manifest = this.manifestOf(provider, lever.action);
+    if (this.isOwn(lever)) return this.#byHand(wish, needs, manifest, 'The engine itself stands on it, and never touches it.');
     if (!manifest || (provider !== 'manual' && done.failures(provider, lever) >= mostFailures)) return this.#byHand(wish, needs, manifest);
     const values = { ...lever.target, ...wish.params };
     const title = fill(manifest.title, values);
@@ -240,13 +241,22 @@ export class Draft {
     return id;
   }
 
+  /** True where the target, or the principal behind it, is what the engine itself stands on. */
+  isOwn(lever: Lever): boolean {
+    const self = this.view.verdict.self ?? [];
+    if (self.length === 0) return false;
+    const named = new Set(Object.entries(lever.target).flatMap(([name, value]) => (name === 'account' ? [] : [value])));
+    return self.some((each) => named.has(each) || each === lever.hold);
+  }
+
   /** True where the target, or the principal behind it, is one that must not be touched unasked. */
   isProtected(lever: Lever): boolean {
     const { protectedTargets } = this.view;
     if (protectedTargets.size === 0) return false;
     return (
       Object.entries(lever.target).some(([name, value]) => name !== 'account' && protectedTargets.has(value)) ||
-      protectedTargets.has(lever.hold ?? '\n')
+      protectedTargets.has(lever.hold ?? '\n') ||
+      (lever.target.account !== undefined && protectedTargets.has(`account ${lever.target.account}`))
     );
   }
 
@@ -259,12 +269,12 @@ export class Draft {
     return {};
   }
 
-  #byHand(wish: Wish, needs: readonly string[], manifest: ActionManifest | undefined): Wanted {
+  #byHand(wish: Wish, needs: readonly string[], manifest: ActionManifest | undefined, because?: string): Wanted {
     const { lever, provider } = wish;
     const words = manifest
       ? fill(manifest.byHand, { ...lever.target, ...wish.params })
       : `Do by hand what no provider here can: ${lever.action.replaceAll('-', ' ')} for ${lever.subject} at ${provider}.`;
-    const why = manifest ? `It has failed ${mostFailures} times and is not tried again.` : 'No provider here can do it.';
+    const why = because ?? (manifest ? `It has failed ${mostFailures} times and is not tried again.` : 'No provider here can do it.');
     return this.wantManual({
       action: 'by-hand',
       target: {

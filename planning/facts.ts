@@ -402,7 +402,35 @@ export interface Merge {
   readonly previous?: Assessment;
 }
 
+/** A place nobody knows may be public, and so is worse than one known to be internal. */
+const ranks: readonly Exposure[] = ['internal', 'unknown', 'public'];
+const worstOf = (a: Exposure, b: Exposure): Exposure => (ranks.indexOf(b) > ranks.indexOf(a) ? b : a);
+
 const weightOf: Readonly<Record<Proof, number>> = { claim: 0, 'person-signed': 1, 'issuer-signed': 2, possession: 3 };
+
+/** Since when the credential was open, as those say who signed: the earliest moment, ISO. A claim's date would only say how much its sender would like to see turned off. */
+export function vouchedSince(reports: readonly ReportRecord[]): string | undefined {
+  return reports
+    .flatMap((each) => [each.signedBy ? each.report.origin.committedAt : undefined, each.issuerSays?.since])
+    .filter((at): at is string => at !== undefined && !Number.isNaN(Date.parse(at)))
+    .sort((a, b) => Date.parse(a) - Date.parse(b))[0];
+}
+
+/**
+ * Which reports prove something, by what is known now: by their own signatures, or because they brought the secret that was shown to be real. Of several that name one sealed blob, the
+ * first brought it. Where a secret was proven and nobody noted whose, all that sealed one count.
+ */
+function bearersOf(reports: readonly ReportRecord[], proof: Proof, provenBy: readonly Hash[]): readonly boolean[] {
+  const brought = new Set<Hash>();
+  return reports.map(({ report, proof: own }) => {
+    const hash = report.sealed?.hash;
+    const first = hash !== undefined && !brought.has(hash);
+    if (hash) brought.add(hash);
+    if (own !== Proof.CLAIM) return true;
+    if (proof !== Proof.POSSESSION || !first) return false;
+    return provenBy.length === 0 || provenBy.includes(hash);
+  });
+}
 
 /** Merges what was reported, declared and seen into the assessment of a round. The proof is the best that any round had; a second probe is never made for it. */
 export function assessmentOf(merge: Merge): Assessment {
@@ -410,21 +438,27 @@ export function assessmentOf(merge: Merge): Assessment {
   const proofs: Proof[] = [Proof.CLAIM, ...reports.map((each) => each.proof), ...(previous ? [previous.proof] : [])];
   if (finding.possession.state === 'yes') proofs.push(Proof.POSSESSION);
   const proof = proofs.reduce((best, each) => (weightOf[each] > weightOf[best] ? each : best));
-  // A place nobody knows may be public, and so is worse than one known to be internal.
-  const ranks: readonly Exposure[] = ['internal', 'unknown', 'public'];
-  const exposure =
-    previous && ranks.indexOf(previous.exposure) > ranks.indexOf(inventory.exposure) ? previous.exposure : inventory.exposure;
-  const since = [...reports.map((each) => each.report.origin.committedAt), previous?.exposedSince]
-    .filter((at): at is string => at !== undefined && !Number.isNaN(Date.parse(at)))
+  const provenBy = [...new Set([...(previous?.provenBy ?? []), ...(finding.provenBy ?? [])])];
+  const bears = bearersOf(reports, proof, provenBy);
+  const bearers = reports.filter((_, at) => bears[at]);
+  // What nothing proves shows how bad it may be. Once something is proven, a mere claim of a public place must not have the engine act unasked.
+  const places = merge.reportHashes.flatMap((hash, at) => (bears[at] ? [inventory.exposures?.[hash] ?? inventory.exposure] : []));
+  const before = previous && (proof === Proof.CLAIM || previous.proof !== Proof.CLAIM) ? [previous.exposure] : [];
+  const exposure = [...before, ...(places.length > 0 ? places : [inventory.exposure])].reduce(worstOf);
+  const since = [vouchedSince(reports), previous?.exposedSince]
+    .filter((at): at is string => at !== undefined)
     .sort((a, b) => Date.parse(a) - Date.parse(b))[0];
+  const signers = [...new Set([...(previous?.signers ?? []), ...reports.flatMap((each) => (each.signedBy ? [each.signedBy] : []))])];
   const reporters = new Set([
     ...(previous?.reporters ?? []),
     ...reports.flatMap((each) => [each.report.reporter, ...(each.signedBy ? [each.signedBy] : [])]),
   ]);
+  const brought = (hash: Hash | undefined) => hash !== undefined && (provenBy.length === 0 || provenBy.includes(hash));
+  const best = bearers.filter((each) => proof !== Proof.POSSESSION || brought(each.report.sealed?.hash));
+  const judged = best.length > 0 ? best : reports;
   const credential = reports[0]?.report.credential ?? previous?.credential;
   if (!credential) throw new TypeError('an assessment needs a report');
-  // Of several sealed by several people, the first that came is the one that was tried.
-  const sealed = proof === Proof.POSSESSION ? (previous?.sealed ?? reports.find((each) => each.report.sealed)?.report.sealed) : undefined;
+  const sealed = proof === Proof.POSSESSION ? (previous?.sealed ?? bearers.find((each) => each.report.sealed)?.report.sealed) : undefined;
   return {
     credential,
     depth: merge.depth ?? (finding.swept.state === 'unknown' && merge.known.length === 0 && finding.logs.length === 0 ? 'minimal' : 'full'),
@@ -433,7 +467,9 @@ export function assessmentOf(merge: Merge): Assessment {
     sightings: merge.reportHashes.length,
     proof,
     reporters: [...reporters],
-    unsigned: reports.length > 0 && reports.every((each) => each.signedBy === undefined && each.proof !== Proof.ISSUER_SIGNED),
+    ...(signers.length > 0 ? { signers } : {}),
+    unsigned: judged.length > 0 && judged.every((each) => each.signedBy === undefined && each.proof !== Proof.ISSUER_SIGNED),
+    ...(provenBy.length > 0 ? { provenBy } : {}),
     exposure,
     ...(since ? { exposedSince: since } : {}),
     ...(sealed ? { sealed } : {}),
@@ -462,7 +498,8 @@ export interface Circumstances {
   readonly people?: Situation['people'];
   /** Identifiers of what the engine itself stands on. */
   readonly ownTargets?: readonly string[];
-  readonly budgetSpent?: boolean;
+  /** The name of a budget that is spent. */
+  readonly budgetSpent?: string;
 }
 
 /** The situation that policy judges. Nothing in it falls because the engine has acted: what it turned off counts as having lived. */
@@ -479,6 +516,9 @@ export function situationOf(circumstances: Circumstances): Situation {
     ...(root.principal ? [root.principal.id, root.principal.name] : []),
   ];
   const named = new Set(identifiers);
+  const self = [...new Set([...(circumstances.ownTargets ?? []), ...(finding.own ?? [])])];
+  const bearing = new Set([...identifiers, ...consumers.map((each) => each.id)]);
+  const tags = [...new Set((inventory.tagged ?? []).flatMap((each) => (bearing.has(each.name) ? each.tags : [])))];
   const count = (criticality: Consumer['criticality']) => consumers.filter((each) => each.criticality === criticality).length;
   const opposite = { yes: 'no', no: 'yes', unknown: 'unknown' } as const;
   return {
@@ -496,14 +536,19 @@ export function situationOf(circumstances: Circumstances): Situation {
     reversible: knowledge !== undefined && root.principal?.kind === 'user' && root.principal.account === finding.account,
     canary: finding.canary,
     protected: inventory.protectedTargets.some((each) => named.has(each)),
-    own: (circumstances.ownTargets ?? []).some((each) => named.has(each)),
+    own: self.some((each) => named.has(each)),
     unsigned: assessment.unsigned ?? false,
     standing: others.filter((each) => !isHarmless(each.standing)).length,
     consumers: { total: consumers.length, production: count('production'), internal: count('internal'), test: count('test') },
-    budget: { spent: circumstances.budgetSpent ?? false },
+    budget: { spent: circumstances.budgetSpent !== undefined },
+    ...(circumstances.budgetSpent ? { budgetName: circumstances.budgetSpent } : {}),
+    tags,
+    ...(inventory.tagged ? { tagged: inventory.tagged } : {}),
+    ...(self.length > 0 ? { self } : {}),
     identifiers,
     protectedTargets: inventory.protectedTargets,
-    barred: [...new Set([...assessment.reporters, ...(inventory.owner ? [inventory.owner] : [])])],
+    // A name that a report merely came under bars nobody: else a stranger could bar all who may decide but one. Whoever is unknown adds one to the quorum instead.
+    barred: [...new Set([...(assessment.signers ?? []), ...(inventory.owner ? [inventory.owner] : [])])],
     ...(circumstances.people ? { people: circumstances.people } : {}),
     ...(circumstances.accounts
       ? { accounts: circumstances.accounts }

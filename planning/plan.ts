@@ -270,7 +270,8 @@ function standingResiduals(input: PlanInput, members: readonly Member[]): Residu
 /** What the engine would do, for a person to do by hand. */
 function killSheet(view: View, draft: Draft, input: PlanInput, why: string): void {
   draft.note(why);
-  const would = new Draft({ ...draft.view, asking: false });
+  // A person may touch what the engine itself stands on.
+  const would = new Draft({ ...draft.view, asking: false, verdict: { ...draft.view.verdict, self: [] } });
   const purpose = respond({ ...view, asking: false }, would, input);
   if (would.steps.length === 0) {
     for (const note of would.notes) draft.note(note);

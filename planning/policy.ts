@@ -2,7 +2,7 @@ import type { Hash } from '../domain/canonical.ts';
 import { holds } from '../domain/condition.schema.ts';
 import { fault } from '../domain/errors.ts';
 import type { GateChange, Policy } from '../domain/policy.schema.ts';
-import type { GateRule, Verdict } from '../domain/policy.ts';
+import type { GateRule, Mode, Verdict } from '../domain/policy.ts';
 import type { Situation } from '../domain/situation.ts';
 
 type Kind = 'outage' | 'irreversible';
@@ -13,8 +13,8 @@ type Kind = 'outage' | 'irreversible';
  * than the people there are who may answer, as a gate that nobody can pass protects nothing; where that lowers it, the reason says so.
  */
 export function judgeSituation(policy: Policy, situation: Situation, policyHash: Hash): Verdict {
-  const identifiers = new Set(situation.identifiers);
-  const seen: Situation = { ...situation, protected: situation.protected || policy.protected.some((each) => identifiers.has(each)) };
+  const shield = shieldOf(policy, situation);
+  const seen: Situation = { ...situation, protected: situation.protected || shield.why !== undefined };
   const rule = policy.rules.find((each) => holds(each.when, seen));
   if (!rule) throw fault('engine.unexpected', { policy: policy.name, problem: 'no rule holds' });
   const remarks: string[] = [];
@@ -49,13 +49,49 @@ export function judgeSituation(policy: Policy, situation: Situation, policyHash:
     policy: policyHash,
     rule: rule.name,
     mode: rule.mode,
-    reason: [rule.reason, ...remarks].join(' '),
+    reason: [rule.reason, ...(seen.protected && shield.why ? [`${shield.why}.`] : []), ...paged(rule.mode, seen), ...remarks].join(' '),
     gates,
     barred: situation.barred,
-    protected: [...new Set([...policy.protected, ...situation.protectedTargets])],
+    protected: [...new Set([...shield.names, ...situation.protectedTargets])],
     planValidMs: policy.planValid,
     ...(situation.accounts ? { accounts: situation.accounts } : {}),
+    ...(situation.self && situation.self.length > 0 ? { self: situation.self } : {}),
+    ...(situation.budget.spent && situation.budgetName ? { budget: { spent: situation.budgetName } } : {}),
   };
+}
+
+/** In `protected`, an account as a whole. */
+export const accountShield = (account: string): string => `account ${account}`;
+
+/** The names that the policy protects, and why the situation is one of them; `why` is left out where it is none. */
+function shieldOf(policy: Policy, situation: Situation): { readonly names: readonly string[]; readonly why?: string } {
+  const identifiers = new Set(situation.identifiers);
+  const names: string[] = [];
+  let why: string | undefined;
+  for (const entry of policy.protected) {
+    const said = typeof entry !== 'string' && entry.why ? ` (${entry.why})` : '';
+    if (typeof entry === 'string' || 'name' in entry) {
+      const name = typeof entry === 'string' ? entry : entry.name;
+      names.push(name);
+      if (identifiers.has(name)) why ??= `${name} is protected by name${said}`;
+    } else if ('account' in entry) {
+      names.push(accountShield(entry.account));
+      if (situation.account === entry.account) why ??= `the account ${entry.account} is protected${said}`;
+    } else if ('kind' in entry) {
+      if (situation.kind === entry.kind) why ??= `the kind ${entry.kind} is protected${said}`;
+    } else {
+      names.push(...(situation.tagged ?? []).flatMap((each) => (each.tags.includes(entry.tag) ? [each.name] : [])));
+      if (situation.tags?.includes(entry.tag)) why ??= `what bears the tag ${entry.tag} is protected${said}`;
+    }
+  }
+  return { names, ...(why ? { why } : {}) };
+}
+
+/** Where the engine only observes, everybody there is stands in the record by name. */
+function paged(mode: Mode, { people }: Situation): string[] {
+  if (mode !== 'hold' || !people) return [];
+  const all = [...new Set(Object.values(people).flat())].sort();
+  return all.length > 0 ? [`Paged: ${all.join(', ')}.`] : [];
 }
 
 /** How many people may answer; undefined where nobody told us who there is. */

@@ -78,7 +78,7 @@ const table: readonly (readonly [
   ['a canary is left alone', { canary: true }, 'canary', 'pass', 'harmless', 15],
   ['a protected thing is never touched unasked', { protected: true }, 'protected', 'ask', 'hold', 15],
   ['a spent budget is never overdrawn unasked', { budget: { spent: true } }, 'budget-spent', 'ask', 'hold', 15],
-  ['what the engine stands on: it only observes', { own: true, canary: true }, 'own-credential', 'hold', 'harmless', 15],
+  ['what the engine stands on: it only observes', { own: true, canary: true }, 'own-credential', 'hold', 'hold', 10],
   ['a kind nobody handles goes to a person', { handled: false, reversible: false }, 'by-hand', 'ask', 'hold', 15],
 ];
 

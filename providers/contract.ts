@@ -6,6 +6,7 @@ import type { ActionManifest, Identified, ProviderManifest } from '../domain/man
 import type { Observation } from '../domain/observation.ts';
 import type { Target } from '../domain/plan.ts';
 import type { Secret } from '../domain/secret.ts';
+import type { OwnThing } from '../domain/self.ts';
 
 /** What the engine lends a provider while one step runs. */
 export interface StepContext {
@@ -121,6 +122,8 @@ export interface Connection {
   readonly account: string;
   /** Reachable, whose identity, what is missing; never changes anything. */
   check(): Promise<readonly { readonly what: string; readonly observation: Observation; readonly remedy?: string }[]>;
+  /** What the engine itself stands on here: its credential, its user or role, the policies and places it lives by. Read-only; no secret in it. Throws where it cannot say. */
+  self?(): Promise<readonly OwnThing[]>;
   look(look: Look): Promise<Looked>;
   readonly actions: Readonly<Record<string, Action>>;
   close(): Promise<void>;

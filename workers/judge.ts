@@ -3,7 +3,7 @@ import { Client } from '@temporalio/client';
 import { type NativeConnection, Worker } from '@temporalio/worker';
 import { createJudgeActivities, createProviderActivities } from '../activities/index.ts';
 import { dataConverterFor } from '../audit/codec.ts';
-import { readKey } from '../audit/keys.ts';
+import { readKey, readPrivateFile } from '../audit/keys.ts';
 import { signerFrom } from '../audit/signing.ts';
 import { hashOf } from '../domain/canonical.ts';
 import { fault } from '../domain/errors.ts';
@@ -49,6 +49,11 @@ export async function createJudge(settings: Settings, connection: NativeConnecti
     inventory,
     manifests,
     client,
+    issuers: (configuration.issuers ?? []).map(({ name, scheme, secret }) => ({
+      name,
+      scheme,
+      secret: readPrivateFile(secret).replace(/\r?\n$/, ''),
+    })),
     workflowCode: code,
     codecs: dataConverter.payloadCodecs ?? [],
     signStatement: (body) => signer.sign(PayloadType.STATEMENT, body),

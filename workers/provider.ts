@@ -1,15 +1,16 @@
 import { join } from 'node:path';
 import { type NativeConnection, Worker } from '@temporalio/worker';
 import { createProviderActivities } from '../activities/index.ts';
+import { publishSelf } from '../activities/self.ts';
 import { dataConverterFor } from '../audit/codec.ts';
 import { readKeys, readPrivateFile } from '../audit/keys.ts';
 import { createSealing } from '../audit/sealing.ts';
 import { openDirectoryDrop } from '../audit/store.ts';
-import { fault } from '../domain/errors.ts';
+import { codeOf, fault } from '../domain/errors.ts';
 import { type ProviderManifest, queueOf } from '../domain/manifest.ts';
 import { Secret } from '../domain/secret.ts';
 import { KeyRole } from '../domain/trust.ts';
-import type { Sealing, StepContext } from '../providers/contract.ts';
+import type { Connection, Sealing, StepContext } from '../providers/contract.ts';
 import { providers } from '../providers/registry.ts';
 import { expectCodecKeys } from './codec-keys.ts';
 import { commonDeps, type Settings } from './settings.ts';
@@ -33,7 +34,10 @@ export async function createProviderWorker(settings: Settings, connection: Nativ
     keys: readKeys(join(keys, 'sealing')).filter((key) => key.role === KeyRole.SEALING),
     trust: common.trust,
   });
+  const own = new Set(configuration.self ?? []);
   const ownKey = credentials.accessKeyId?.reveal();
+  if (ownKey) own.add(ownKey);
+  await Promise.race([learnSelf(connected, own, { ...common, provider, account }), new Promise((go) => setTimeout(go, 5_000).unref())]);
   const worker = await Worker.create({
     connection,
     namespace,
@@ -51,11 +55,35 @@ export async function createProviderWorker(settings: Settings, connection: Nativ
         connection: connected,
         sealing,
         timing: timingOf(entry.settings, system.manifest),
-        ownTargets: ownKey ? [ownKey] : [],
+        get ownTargets() {
+          return [...own];
+        },
+        ...(entry.unaskedPerHour === undefined ? {} : { unaskedPerHour: entry.unaskedPerHour }),
       }),
     },
   });
   return [worker];
+}
+
+/** What we stand on may change under us, and the provider may be away at the start. */
+const learnEveryMs = 600_000;
+const learnAgainMs = 5_000;
+
+/** Asks the provider what we stand on, says so to the judge, and goes on asking. Resolves after the first try, whatever came of it; what was once ours stays so for as long as the process lives. */
+async function learnSelf(connected: Connection, own: Set<string>, deps: Parameters<typeof publishSelf>[0]): Promise<void> {
+  if (!connected.self) return;
+  let next = learnEveryMs;
+  try {
+    const things = await connected.self();
+    for (const { id } of things) own.add(id);
+    await publishSelf(deps, things);
+  } catch (error) {
+    next = learnAgainMs;
+    process.stderr.write(
+      `${JSON.stringify({ level: 'warning', message: 'what the engine itself stands on is not known yet', code: codeOf(error) })}\n`,
+    );
+  }
+  setTimeout(() => void learnSelf(connected, own, deps), next).unref();
 }
 
 /** The account's times: the configuration's where it states them, else the manifest's. */

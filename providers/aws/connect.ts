@@ -2,8 +2,9 @@ import { LookupEventsCommand } from '@aws-sdk/client-cloudtrail';
 import { z } from 'zod';
 import { codeOf, fault } from '../../domain/errors.ts';
 import { no, type Observation, unknown, yes } from '../../domain/observation.ts';
+import type { OwnThing } from '../../domain/self.ts';
 import type { AccountConfig, Action, Connection } from '../contract.ts';
-import { AwsAccount, readKeys, userNameIn } from './account.ts';
+import { AwsAccount, readKeys, roleNameIn, userNameIn } from './account.ts';
 import { Api, agentWord } from './api.ts';
 import { cutOffRole } from './cut-off-role.ts';
 import { cutOffSessions } from './cut-off-sessions.ts';
@@ -78,10 +79,32 @@ export async function connect(config: AccountConfig): Promise<Connection> {
     provider: manifest.name,
     account: config.account,
     check: () => check(account),
+    self: () => selfOf(account),
     look: (on) => look(account, { canaries, signatureRetryMs }, on),
     actions: Object.fromEntries(actions.map((action) => [action.manifest.name, action])),
     close: async () => api.close(),
   };
+}
+
+/** Our own key, and the user or role that it makes us, by every name that a target or a principal could have them under. */
+async function selfOf(account: AwsAccount): Promise<readonly OwnThing[]> {
+  const { arn } = await account.identity();
+  const user = userNameIn(arn);
+  const role = roleNameIn(arn);
+  const own = [{ id: account.api.ownAccessKeyId, what: 'the engine’s own key' }];
+  if (user)
+    own.push(
+      { id: arn, what: 'the user the engine acts as' },
+      { id: account.userArn(user), what: 'that user, without its path' },
+      { id: user, what: 'its name' },
+    );
+  if (role)
+    own.push(
+      { id: arn, what: 'the session the engine acts in' },
+      { id: `arn:aws:iam::${account.accountId}:role/${role}`, what: 'the role the engine acts as' },
+      { id: role, what: 'its name' },
+    );
+  return own.filter((each, at) => own.findIndex((other) => other.id === each.id) === at);
 }
 
 type Checked = { readonly what: string; readonly observation: Observation; readonly remedy?: string };

@@ -55,7 +55,14 @@ export interface Vault {
   deleteKey(key: Key): Promise<void>;
   health(): Promise<Health>;
   /** Our own token. */
-  self(): Promise<{ displayName: string; policies: readonly string[]; ttlSeconds: number; expires: boolean }>;
+  self(): Promise<{
+    displayName: string;
+    policies: readonly string[];
+    ttlSeconds: number;
+    expires: boolean;
+    accessor?: string;
+    entity?: string;
+  }>;
   capabilities(paths: readonly string[]): Promise<Readonly<Record<string, readonly string[]>>>;
   auditDevices(): Promise<readonly string[]>;
   keepsVersions(mount: string): Promise<number>;
@@ -96,7 +103,14 @@ const healthSchema = z.object({
   server_time_utc: z.number(),
 });
 const selfSchema = z.object({
-  data: z.object({ display_name: z.string(), policies: z.array(z.string()).nullish(), ttl: z.number(), expire_time: z.string().nullish() }),
+  data: z.object({
+    display_name: z.string(),
+    policies: z.array(z.string()).nullish(),
+    ttl: z.number(),
+    expire_time: z.string().nullish(),
+    accessor: z.string().nullish(),
+    entity_id: z.string().nullish(),
+  }),
 });
 const capabilitiesSchema = z.object({ data: z.record(z.string(), z.unknown()) });
 const namesSchema = z.array(z.string());
@@ -240,6 +254,8 @@ function session(client: Client, mounts: Set<string>): Vault {
         policies: data.policies ?? [],
         ttlSeconds: data.ttl,
         expires: typeof data.expire_time === 'string',
+        ...(data.accessor ? { accessor: data.accessor } : {}),
+        ...(data.entity_id ? { entity: data.entity_id } : {}),
       };
     },
 

@@ -1,10 +1,13 @@
 import { fault } from '../../domain/errors.ts';
 import { unknown } from '../../domain/observation.ts';
+import type { Secret } from '../../domain/secret.ts';
+import type { OwnThing } from '../../domain/self.ts';
 import type { AccountConfig, Connection, Look, Looked } from '../contract.ts';
 import { type Bench, settingsSchema } from './bench.ts';
 import { checkVault } from './check.ts';
 import { openVault, type Vault } from './client.ts';
 import { distributeSecret } from './distribute-secret.ts';
+import { identify } from './identify.ts';
 import { silence } from './quiet.ts';
 import { stageSecret } from './stage-secret.ts';
 import { watchReaders } from './watch-readers.ts';
@@ -34,6 +37,7 @@ export async function connect(config: AccountConfig): Promise<Connection> {
     provider: 'vault',
     account: config.account,
     check: () => checkVault(open(), settings.data),
+    self: () => selfOf(open(), token),
     look: (look) => lookAt(open(), config.account, look),
     actions: {
       'stage-secret': stageSecret(bench),
@@ -42,6 +46,20 @@ export async function connect(config: AccountConfig): Promise<Connection> {
     },
     close: async () => undefined,
   };
+}
+
+/** Our own token, by the names that a report or a target could have it under; the entity behind it; and the policies it lives by. */
+async function selfOf(vault: Vault, token: Secret): Promise<readonly OwnThing[]> {
+  const { accessor, entity, policies } = await vault.self();
+  const locator = identify(token.reveal())?.credential.locator.sha256;
+  return [
+    ...(locator ? [{ id: locator, what: 'the engine’s own token, by its SHA-256' }] : []),
+    ...(accessor ? [{ id: accessor, what: 'the accessor of the engine’s own token' }] : []),
+    ...(entity ? [{ id: entity, what: 'the entity the engine acts as' }] : []),
+    ...policies
+      .filter((each) => each !== 'default')
+      .map((each) => ({ id: `sys/policies/acl/${each}`, what: 'a policy of the engine’s own token' })),
+  ];
 }
 
 /** No kind of credential is this provider's yet, so every answer is that it is not known; the server's clock is all that is asked for. */

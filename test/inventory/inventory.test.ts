@@ -44,7 +44,7 @@ function sighting(
   origin: Partial<Report['origin']>,
   proof: Proof = 'claim',
   publiclyLeaked?: boolean,
-): Pick<ReportRecord, 'report' | 'proof'> {
+): Pick<ReportRecord, 'report' | 'proof' | 'issuerSays'> {
   const report: Report = {
     v: 1,
     id: 'rpt_00000000000000000000000000',
@@ -55,9 +55,9 @@ function sighting(
     seenAt: '2026-01-01T00:00:00.000Z',
     claims: publiclyLeaked === undefined ? {} : { publiclyLeaked },
   };
-  return { report, proof };
+  return { report, proof, ...(proof === 'issuer-signed' ? { issuerSays: { by: 'github', publiclyLeaked: publiclyLeaked === true } } : {}) };
 }
-const exposure = (...reports: Pick<ReportRecord, 'report' | 'proof'>[]) => lookUp(load(whole), { reports }).exposure;
+const exposure = (...reports: Pick<ReportRecord, 'report' | 'proof' | 'issuerSays'>[]) => lookUp(load(whole), { reports }).exposure;
 
 describe('the inventory file', () => {
   it('gives stores and consumers as the records hold them, re-reading in seconds', () => {

@@ -133,18 +133,19 @@ describe('facts only rise', () => {
     expect(third.exposure).toBe('unknown');
   });
 
-  it('the leak began at the earliest that any report says, and every reporter is kept', () => {
+  it('the leak began at the earliest that anybody says who signed, whatever a claim says, and every reporter is kept', () => {
     const made = assessmentOf({
       ...merge,
       reports: [
         report(),
         report({ reporter: 'gitleaks', origin: { where: 'repository', committedAt: at(-900) } }),
+        report({ origin: { where: 'chat', committedAt: at(-300) } }, { proof: 'person-signed', signedBy: 'rita' }),
         report({ origin: { where: 'chat', committedAt: 'yesterday' } }, { proof: 'person-signed', signedBy: 'rita' }),
       ],
       finding: untried,
     });
     expect([made.exposedSince, made.reporters, made.unsigned, made.proof]).toEqual([
-      at(-900),
+      at(-300),
       ['scanner', 'rita', 'gitleaks'].sort((x, y) => made.reporters.indexOf(x) - made.reporters.indexOf(y)),
       false,
       'person-signed',
@@ -173,13 +174,14 @@ describe('facts only rise', () => {
 });
 
 describe('the situation', () => {
-  it('counts only the consumers of the principal, and bars reporters and owner', () => {
+  it('counts only the consumers of the principal, and bars who signed a report, and the owner', () => {
     const inventory = a.inventory({
       stores: [a.store('ci'), a.store('other', { principal: 'reporting' })],
       consumers: [a.consumer('build'), a.consumer('lint', { criticality: 'test' }), a.consumer('report', { store: 'other' })],
       protectedTargets: ['ci-deployer'],
     });
-    const situation = situationOf({ assessment: a.assessment(a.finding([a.keyNode(leakedKey)])), inventory, done: [] });
+    const signed = a.assessment(a.finding([a.keyNode(leakedKey)]), { reporters: ['scanner', 'rita'], signers: ['scanner'] });
+    const situation = situationOf({ assessment: signed, inventory, done: [] });
     expect(situation.consumers).toEqual({ total: 2, production: 1, internal: 0, test: 1 });
     expect(situation.barred).toEqual(['scanner', 'olga']);
     expect([situation.protected, situation.reversible, situation.handled, situation.own]).toEqual([true, true, true, false]);
