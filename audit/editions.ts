@@ -300,10 +300,16 @@ export function inspectTrust(
 export function publishEdition(place: TrustPlace, before: Edition, edition: Edition): Edition {
   const now = (place.clock ?? (() => new Date()))().toISOString();
   expectNone(faultOfSuccession(before, edition, { root: place.root, verify, now, fresh: true }), { serial: edition.trust.serial });
-  for (const each of [before, edition]) keepInHistory(place.trust, each);
+  keepInHistory(place.trust, before);
+  restoreFiles(place, edition);
+  return acceptEdition(place.names, place.root, before, edition, now);
+}
+
+/** Writes the files of an edition: people first, so that no reader sees a trust whose people are to come. */
+export function restoreFiles(place: Pick<TrustPlace, 'trust' | 'people'>, edition: Edition): void {
+  keepInHistory(place.trust, edition);
   replaceFile(place.people, peopleText(edition.people));
   replaceFile(place.trust, trustText(edition));
-  return acceptEdition(place.names, place.root, before, edition, now);
 }
 
 /** Writes an edition into the history. One that is there already is left; another under its name is `trust.forked`. */

@@ -205,14 +205,14 @@ export const registry = {
     403,
     4,
     false,
-    'Have a person with the role security-lead or approver in the trust now in force sign it: `tourniquet trust countersign`.',
+    'Have a person with the role security-lead or approver in the trust now in force sign it: `tourniquet trust sign`.',
   ),
   'trust.rolled-back': entry(
     'The trust file is older than the one in force',
     403,
     4,
     false,
-    'Find out who put it back. The one in force stays so; put its file back from the folder trust-history, or publish the next.',
+    'Find out who put it back. The one in force stays so; put its files back: `tourniquet trust publish`.',
   ),
   'trust.forked': entry(
     'There is another trust file of the same serial',

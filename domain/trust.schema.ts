@@ -13,7 +13,8 @@ const bytes = (count: number) =>
     return raw.length === count && raw.toString('base64') === text;
   }, `expected ${count} bytes in base64`);
 
-const key = z
+/** A key as `key new` prints its public half and as the trust file lists it. */
+export const trustedKeySchema = z
   .strictObject({
     id: z.string().min(1).max(200),
     role: z.enum(KeyRole),
@@ -51,7 +52,7 @@ const trust = z
     previous: hash.exactOptional(),
     proposedBy: name.exactOptional(),
     issuedAt: time,
-    keys: z.array(key).min(1),
+    keys: z.array(trustedKeySchema).min(1),
     people: hash,
     code: z.array(hash),
   })

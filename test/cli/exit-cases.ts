@@ -50,6 +50,27 @@ export const exitCases: Readonly<
     { argv: ['key', 'new', 'dora.json', '--as', 'dora', '--passphrase-file', 'nowhere'], exit: 4, code: 'key.missing' },
   ],
   'key list': [{ argv: ['key', 'list', '--config', 'nowhere.yaml'], exit: 2, code: 'file.missing' }],
+  'trust show': [
+    { argv: ['trust', 'show', 'nowhere.yaml'], exit: 2, code: 'file.missing' },
+    { argv: ['trust', 'show', 'trust.yaml'], exit: 2, code: 'file.invalid' },
+    { argv: ['trust', 'show'], exit: 0 },
+  ],
+  'trust propose': [
+    { argv: ['trust', 'propose', 'trust.yaml', '--as', 'alice'], exit: 2, code: 'file.exists' },
+    { argv: ['trust', 'propose', 'next.yaml', '--as', 'alice'], exit: 2, code: 'usage.invalid' },
+    { argv: ['trust', 'propose', 'next.yaml', '--as', 'alice', '--until', 'nobody=now'], exit: 2, code: 'usage.invalid' },
+    { argv: ['trust', 'propose', 'next.yaml', '--as', 'alice', '--add', 'people.yaml'], exit: 2, code: 'file.invalid' },
+    { argv: ['trust', 'propose', 'next.yaml', '--as', 'nobody', '--code', `sha256:${'0'.repeat(64)}`], exit: 4, code: 'key.missing' },
+  ],
+  'trust sign': [
+    { argv: ['trust', 'sign', 'nowhere.yaml', '--as', 'bob'], exit: 2, code: 'file.missing' },
+    { argv: ['trust', 'sign', 'people.yaml', '--as', 'bob'], exit: 2, code: 'file.invalid' },
+  ],
+  'trust publish': [
+    { argv: ['trust', 'publish', 'nowhere.yaml'], exit: 2, code: 'file.missing' },
+    { argv: ['trust', 'publish', '--keys', 'elsewhere'], exit: 4, code: 'key.missing' },
+    { argv: ['trust', 'publish'], exit: 4, code: 'trust.gap' },
+  ],
   'decision sign': [{ argv: ['decision', 'sign', 'deadbeef', '--verdict', 'perhaps'], exit: 2, code: 'usage.invalid' }],
   doctor: [{ argv: ['doctor'], exit: 1 }],
   help: [
