@@ -42,11 +42,22 @@ export interface Store {
   readonly readableBy?: readonly string[];
 }
 
-/** How far back and how close to now a log can be read. `passed`: a moment the log is known to have passed (marker seen), by the provider's clock. */
+/** How far a log is known to be complete: `until`, by the provider's clock, and how that is known. A marker alone is no proof, since a log may deliver out of order. */
+export type Watermark = Observation & {
+  readonly until?: string;
+  /** A call of our own: when it was made, and when it was first seen in the log. */
+  readonly marker?: { readonly requestId: string; readonly at: string; readonly seenAt: string };
+  /** How long after the moment it was waited, in milliseconds: the log's usual lag and the margin, or longer where the marker showed that it is further behind. */
+  readonly lagMs?: number;
+};
+
+/** How far back and how close to now a log can be read. One for each source: a Region's trail is one of its own. */
 export interface LogReach {
   readonly source: string;
+  readonly region?: string;
   readonly from: string;
-  readonly passed: Observation & { readonly until?: string };
+  /** A moment the log is known to have passed. A source that is away, turned off or behind is `unknown`. */
+  readonly passed: Watermark;
   readonly blind: readonly string[];
 }
 

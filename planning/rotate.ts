@@ -107,7 +107,9 @@ function findRoom(
     const freed = remove(view, draft, candidate, []);
     if (freed.state === 'planned') return { freed: [freed], brokenFirst: false };
   }
-  if (order.length > 0 || off) {
+  // Nor is the leaked one broken first for a deletion that somebody has refused already: its consumers would be out, and nothing new could be made.
+  const refused = reach.done.refusedBy(knowledge.provider, knowledge.remove(reach.root.credential, principal)) !== undefined;
+  if (order.length > 0 || off || refused) {
     draft.note(
       `Both places for a key of ${principal.name} are taken and no deletion is allowed, so no new key can be made until a person frees one.`,
     );

@@ -1,7 +1,8 @@
 import { type LookupAttributeKey, LookupEventsCommand } from '@aws-sdk/client-cloudtrail';
 import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
+import type { Watermark } from '../../domain/assessment.ts';
 import { codeOf } from '../../domain/errors.ts';
-import { type Observation, unknown, yes } from '../../domain/observation.ts';
+import { unknown, yes } from '../../domain/observation.ts';
 import type { StepContext } from '../contract.ts';
 import type { Calls } from './api.ts';
 
@@ -153,6 +154,17 @@ const mostPagesOfKey = 400;
 /** Of how many keys and Regions the calls are kept between looks; what is dropped is read again. */
 const mostKeysKept = 256;
 
+/** So many events of a key are read anew at each look, whatever their lag; of more than these what is older than twice the lag is taken for settled. */
+const fewEvents = 100;
+/** What a log may answer that says nothing but that it cannot be read now. */
+const silences: readonly string[] = [
+  'provider.unavailable',
+  'provider.denied',
+  'provider.unsupported',
+  'provider.throttled',
+  'provider.uncertain',
+];
+
 interface Kept {
   from: number;
   through: number;
@@ -166,7 +178,7 @@ export class Log {
   readonly #ownAccessKeyId: string;
   readonly #paces = new Map<string, Pace>();
   /** Up to when each Region's log is known to be complete, by a marker that was seen. */
-  readonly #passed = new Map<string, number>();
+  readonly #passed = new Map<string, Seen>();
   readonly #kept = new Map<string, Kept>();
   readonly #perSecond: number;
   /** `perSecond`: how many look-ups the account may make in each Region; AWS gives two. */
@@ -241,8 +253,8 @@ export class Log {
   }
 
   /**
-   * All calls made with one key since `from`, in every Region. What an earlier look of this connection has read, and the log's lag has since passed,
-   * is not read again: a busy key fills a page of the log every few seconds.
+   * All calls made with one key since `from`, in every Region. Of a busy key, which fills a page of the log every few seconds, what an earlier look of this connection has read and
+   * twice the log's lag has since passed is not read again. A Region whose log does not answer is said in `why`, and the others are read all the same.
    */
   async callsWith(calls: Calls, accessKeyId: string, from: number, waiting: Waiting): Promise<Found> {
     const found = await Promise.all(
@@ -257,16 +269,14 @@ export class Log {
           if (this.#kept.size <= mostKeysKept) break;
           this.#kept.delete(oldest);
         }
-        const answer = await this.find(
-          calls,
-          region,
-          { key: 'AccessKeyId', value: accessKeyId, from: kept.through, mostPages: mostPagesOfKey },
-          waiting,
+        const since = kept.events.size <= fewEvents ? from : kept.through;
+        const answer = await this.#heard(region, () =>
+          this.find(calls, region, { key: 'AccessKeyId', value: accessKeyId, from: since, mostPages: mostPagesOfKey }, waiting),
         );
         for (const event of answer.events) kept.events.set(event.id, event);
         if (!answer.why) {
-          // An event's time is when it happened, and it is shown later: only what is older than the lag is settled.
-          const settled = calls.now - waiting.timing.logLagMs - waiting.timing.marginMs - 1000;
+          // An event's time is when it happened, and it is shown later, some later than the lag: only what is older than twice that is settled.
+          const settled = calls.now - 2 * waiting.timing.logLagMs - waiting.timing.marginMs - 1000;
           kept.through = Math.max(kept.through, Math.floor(settled / 1000) * 1000);
         }
         return { events: [...kept.events.values()].filter((event) => Date.parse(event.at) >= from - 1000), why: answer.why };
@@ -279,74 +289,149 @@ export class Log {
     };
   }
 
-  /** The newest calls made with one key, one page for each Region. */
-  async newestCallsWith(calls: Calls, accessKeyId: string, from: number, waiting: Waiting): Promise<readonly LogEvent[]> {
-    const found = await Promise.all(
-      this.regions.map((region) => this.find(calls, region, { key: 'AccessKeyId', value: accessKeyId, from, mostPages: 1 }, waiting)),
-    );
-    return found.flatMap((part) => part.events).sort((a, b) => b.at.localeCompare(a.at));
+  /** What a Region's log answers, or why it did not. */
+  async #heard(region: string, ask: () => Promise<Found>): Promise<Found> {
+    try {
+      return await ask();
+    } catch (error) {
+      const code = codeOf(error);
+      if (!silences.includes(code)) throw error;
+      return { events: [], why: `the log of ${region} could not be read: ${code}` };
+    }
+  }
+
+  /**
+   * The newest calls made with one key, newest first, up to `mostPages` of fifty for each Region, and no further in a Region than the first of which `until` is true. `whole` says
+   * that there are no others since `from`.
+   */
+  async newestCallsWith(
+    calls: Calls,
+    accessKeyId: string,
+    from: number,
+    waiting: Waiting,
+    on: { readonly mostPages?: number; readonly until?: (event: LogEvent) => boolean } = {},
+  ): Promise<{ readonly events: readonly LogEvent[]; readonly whole: boolean }> {
+    const { mostPages = 1, until } = on;
+    const query = { key: 'AccessKeyId', value: accessKeyId, from, mostPages, ...(until ? { until } : {}) } as const;
+    const found = await Promise.all(this.regions.map((region) => this.find(calls, region, query, waiting)));
+    return {
+      events: found.flatMap((part) => part.events).sort((a, b) => b.at.localeCompare(a.at)),
+      whole: found.every((part) => part.why === undefined),
+    };
   }
 
   /**
    * Waits until the log of every Region has passed a moment: a call of our own, made after it, is to be seen there, and the log's usual lag and the
-   * margin have gone by, since the log promises no order. One observation for each Region; `until` is how far it is known to be complete.
+   * margin have gone by, since the log promises no order. Where the call was looked for after that time and not there yet, the log is further behind than it was said to be, and
+   * as long as that took is waited for. One watermark for each Region; one that does not answer, or not in time, is unknown, and the others say what they know.
    */
-  async passed(calls: Calls, moment: number, waiting: Waiting): Promise<ReadonlyMap<string, Observation & { readonly until?: string }>> {
+  async passed(calls: Calls, moment: number, waiting: Waiting): Promise<ReadonlyMap<string, Watermark>> {
     const deadline = performance.now() + waiting.timing.giveUpMs;
-    const lag = waiting.timing.logLagMs + waiting.timing.marginMs;
     const entries = await Promise.all(
-      this.regions.map(async (region): Promise<[string, Observation & { until?: string }]> => {
-        const mark = async () => {
-          const answer = await calls.read('sts:GetCallerIdentity', (aws, options) =>
-            aws.sts(region).send(new GetCallerIdentityCommand({}), options),
-          );
-          return { requestId: answer.$metadata.requestId ?? '', at: calls.now };
-        };
-        const overdue = () => performance.now() > deadline;
-        const until = this.#passed.get(region);
-        if (until !== undefined && until >= moment) {
-          await mark();
-          if (calls.now >= moment + lag) return [region, this.#says(calls, region, until)];
-        }
-        let marker = await mark();
-        while (marker.at < moment) {
-          if (overdue()) return [region, unknown(calls.at, 'log', `the provider's clock has not reached ${iso(moment)}`)];
-          await waiting.sleep(Math.max(waiting.timing.pollMs, Math.min(moment - marker.at, 1000)));
-          marker = await mark();
-        }
-        await waiting.sleep(Math.max(0, Math.min(moment + lag - calls.now, waiting.timing.giveUpMs)));
+      this.regions.map(async (region): Promise<[string, Watermark]> => {
+        let marker: Mark | undefined;
         for (;;) {
-          const seen = await this.find(
-            calls,
-            region,
-            {
-              key: 'AccessKeyId',
-              value: this.#ownAccessKeyId,
-              from: marker.at - 1000,
-              mostPages: 20,
-              until: (event) => event.requestId === marker.requestId,
-            },
-            waiting,
-          );
-          const visible = seen.events.some((event) => event.requestId === marker.requestId);
-          if (visible) this.#passed.set(region, Math.max(marker.at, this.#passed.get(region) ?? 0));
-          if (visible && calls.now >= moment + lag) return [region, this.#says(calls, region, marker.at)];
-          if (overdue()) {
-            const why = visible
-              ? `the log's lag since ${iso(moment)} has not gone by`
-              : `our own call ${marker.requestId} of ${iso(marker.at)} is not in the log of ${region}`;
-            return [region, unknown(calls.at, 'log', why)];
+          let why: string;
+          try {
+            const answer = await this.#passedIn(calls, region, moment, waiting, { deadline, marker, mark: (made) => (marker = made) });
+            if (typeof answer !== 'string') return [region, answer];
+            why = answer;
+          } catch (error) {
+            const code = codeOf(error);
+            if (!silences.includes(code)) throw error;
+            why = `the log of ${region} could not be read: ${code}`;
           }
-          await waiting.sleep(waiting.timing.pollMs);
+          if (performance.now() > deadline) return [region, unknown(calls.at, 'log', why)];
+          await waiting.sleep(Math.max(waiting.timing.pollMs, 500));
         }
       }),
     );
     return new Map(entries);
   }
 
-  #says(calls: Calls, region: string, until: number): Observation & { until: string } {
-    return { ...yes(calls.at, 'log', `the log of ${region} shows our own call of ${iso(until)}`), until: iso(until) };
+  /** One Region's watermark, or in words why there is none when patience ends. */
+  async #passedIn(
+    calls: Calls,
+    region: string,
+    moment: number,
+    waiting: Waiting,
+    on: { readonly deadline: number; readonly marker: Mark | undefined; readonly mark: (made: Mark) => void },
+  ): Promise<Watermark | string> {
+    const lag = waiting.timing.logLagMs + waiting.timing.marginMs;
+    const overdue = () => performance.now() > on.deadline;
+    const mark = async (): Promise<Mark> => {
+      const answer = await calls.read('sts:GetCallerIdentity', (aws, options) =>
+        aws.sts(region).send(new GetCallerIdentityCommand({}), options),
+      );
+      return { requestId: answer.$metadata.requestId ?? '', at: calls.now };
+    };
+    const before = this.#passed.get(region);
+    if (before !== undefined && before.at >= moment) {
+      await mark();
+      if (calls.now >= moment + Math.max(lag, before.lagMs)) return this.#says(calls, region, before);
+    }
+    let marker = on.marker ?? (await mark());
+    while (marker.at < moment) {
+      if (overdue()) return `the provider's clock has not reached ${iso(moment)}`;
+      await waiting.sleep(Math.max(waiting.timing.pollMs, Math.min(moment - marker.at, 1000)));
+      marker = await mark();
+    }
+    on.mark(marker);
+    await waiting.sleep(Math.max(0, Math.min(moment + lag - calls.now, waiting.timing.giveUpMs)));
+    let seen: Seen | undefined;
+    for (let missed = false; ; ) {
+      if (!seen) {
+        const found = await this.find(
+          calls,
+          region,
+          {
+            key: 'AccessKeyId',
+            value: this.#ownAccessKeyId,
+            from: marker.at - 1000,
+            mostPages: 20,
+            until: (event) => event.requestId === marker.requestId,
+          },
+          waiting,
+        );
+        if (found.events.some((event) => event.requestId === marker.requestId)) {
+          // What was not there after the usual lag, and then was, says how far behind the log is; its other events may be as late.
+          const behind = missed ? calls.now - marker.at + waiting.timing.marginMs : 0;
+          seen = { ...marker, seenAt: calls.now, lagMs: Math.max(lag, behind) };
+          if (marker.at >= (this.#passed.get(region)?.at ?? 0)) this.#passed.set(region, seen);
+        } else missed = true;
+      } else await mark();
+      if (seen && calls.now >= moment + seen.lagMs) return this.#says(calls, region, seen);
+      if (overdue())
+        return seen
+          ? `the log's lag since ${iso(moment)} has not gone by`
+          : `our own call ${marker.requestId} of ${iso(marker.at)} is not in the log of ${region}`;
+      await waiting.sleep(Math.max(waiting.timing.pollMs, seen ? Math.min(1_000, moment + seen.lagMs - calls.now) : 0));
+    }
   }
+
+  /** The log is complete up to the marker, or as far as its lag has gone by since. */
+  #says(calls: Calls, region: string, seen: Seen): Watermark {
+    const until = iso(Math.min(seen.at, calls.now - seen.lagMs));
+    const words = `the log of ${region} shows our own call of ${iso(seen.at)}, and ${seen.lagMs} ms have gone by since ${until}; request ${seen.requestId}`;
+    return {
+      ...yes(calls.at, 'log', words),
+      until,
+      marker: { requestId: seen.requestId, at: iso(seen.at), seenAt: iso(seen.seenAt) },
+      lagMs: seen.lagMs,
+    };
+  }
+}
+
+/** A call of our own, by the provider's clock. */
+interface Mark {
+  readonly requestId: string;
+  readonly at: number;
+}
+
+/** A mark that the log has shown, and how far behind the log was. */
+interface Seen extends Mark {
+  readonly seenAt: number;
+  readonly lagMs: number;
 }
 
 const iso = (ms: number): string => new Date(ms).toISOString();

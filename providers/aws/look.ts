@@ -222,7 +222,7 @@ class Looking {
     const callsOf = new Map(walked?.calls ?? []);
     const seen: ProviderFinding['seen'][number][] = [];
     if (walked) {
-      for (const id of oursIds) callsOf.set(id, await account.log.newestCallsWith(calls, id, from, on));
+      for (const id of oursIds) callsOf.set(id, (await account.log.newestCallsWith(calls, id, from, on)).events);
       for (const consumer of consumers) {
         let last: { credential: string; lastAt: string } | undefined;
         for (const [id, events] of callsOf) {
@@ -261,7 +261,7 @@ class Looking {
       logs: account.log.regions.map((region): LogReach => {
         const reach =
           passed?.get(region) ?? unknown(at, 'log', walked ? 'nothing was contained that it should have passed' : 'it was not read');
-        return { source: `cloudtrail ${region}`, from: new Date(from).toISOString(), passed: reach, blind };
+        return { source: `cloudtrail ${region}`, region, from: new Date(from).toISOString(), passed: reach, blind };
       }),
       secretsRead: strangers ? secretsReadBy(strangers.unexplained) : [],
       ...(rows ? { slots: { used: rows.length, limit: keysOfUser } } : {}),

@@ -26,7 +26,7 @@ export function watchOldQuiet(account: AwsAccount): Action<WatchBefore> {
       const end = from + quietMs;
       const passed = await account.log.passed(calls, end, context);
       const behind = [...passed.values()].find((each) => each.state !== 'yes');
-      const events = await account.log.newestCallsWith(calls, accessKeyId, from, context);
+      const { events } = await account.log.newestCallsWith(calls, accessKeyId, from, context);
       // Times of the log are whole seconds: a call of the second in which the quiet began may be from before it.
       const call = events.find((event) => !isOwnProbe(event) && Date.parse(event.at) > from);
       if (!call && behind) return { observation: behind, requestIds: [...calls.requestIds.slice(-3)] };
@@ -74,7 +74,7 @@ export function watchOldQuiet(account: AwsAccount): Action<WatchBefore> {
       if (seen) return seen;
       // Another process did the waiting, or nobody did. One look cannot show quiet, only its opposite.
       const calls = account.step(context);
-      const events = await account.log.newestCallsWith(calls, accessKeyId, Date.parse(before.at), context);
+      const { events } = await account.log.newestCallsWith(calls, accessKeyId, Date.parse(before.at), context);
       const call = events.find((event) => !isOwnProbe(event) && Date.parse(event.at) > Date.parse(before.at));
       const observation = call
         ? no(calls.at, 'log', `${accessKeyId} called ${call.name} at ${call.at} from ${call.address}; event ${call.id}`)
