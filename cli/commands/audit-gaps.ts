@@ -53,6 +53,10 @@ export const command: CommandDefinition = {
       const entry = found.gaps.length > 0 ? registry['audit.gaps'] : undefined;
       const { terminal } = call;
       const { reported, ended, running, unknown } = found.incidents;
+      const clean =
+        found.unknown.length > 0
+          ? `${terminal.paint('yellow', '?')} no gap in what was looked at`
+          : `${terminal.paint('green', '✓')} no gap`;
       terminal.answer({ ...found, ...(entry && { code: 'audit.gaps' }) }, [
         found.entries === 0
           ? 'The register is empty.'
@@ -61,7 +65,7 @@ export const command: CommandDefinition = {
         ...found.gaps.map((gap) => `${terminal.paint('red', '✕')} ${gap.kind.padEnd(12)} ${gap.words}`),
         ...found.unknown.map((what) => `${terminal.paint('yellow', '?')} not known     ${what}`),
         '',
-        entry === undefined ? `${terminal.paint('green', '✓')} no gap` : `${terminal.paint('red', '✕')} ${entry.title} (audit.gaps)`,
+        entry === undefined ? clean : `${terminal.paint('red', '✕')} ${entry.title} (audit.gaps)`,
         ...(entry === undefined ? [] : [`  do:    ${entry.remedy}`]),
       ]);
       return entry?.exit ?? 0;
