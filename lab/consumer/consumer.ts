@@ -46,6 +46,7 @@ export async function startConsumer(config: ConsumerConfig, say: (line: Consumer
     credentials,
     maxAttempts: 1,
     customUserAgent: config.name,
+    systemClockOffset: config.clockOffsetMs ?? 0,
     requestHandler: { connectionTimeout: 2_000, requestTimeout: 4_000 },
   });
 

@@ -11,6 +11,8 @@ export interface ConsumerConfig {
   readonly callsPerSecond: number;
   /** Milliseconds between two looks at the store, give or take a tenth. */
   readonly rereadMs: number;
+  /** How far AWS's clock is ahead of the machine's, in milliseconds, where a test has moved it: a signature of another time is refused. */
+  readonly clockOffsetMs?: number;
 }
 
 /** A line on a consumer's stdout. Times are milliseconds since 1970; nothing in it is secret. */
