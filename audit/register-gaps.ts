@@ -6,17 +6,7 @@ import type { AnyRecord } from '../domain/record-bodies.ts';
 import type { Trust } from '../domain/trust.ts';
 import type { BundleFiles } from './bundle.ts';
 import { openRecord, parseEnvelope } from './records.ts';
-import {
-  kindOf,
-  numberIn,
-  openEntry,
-  type RegisterEntry,
-  type RegisterHead,
-  RegisterKind,
-  registerName,
-  registerPrefix,
-  signerOf,
-} from './register.ts';
+import { kindOf, numbersIn, openEntry, type RegisterEntry, type RegisterHead, RegisterKind, registerName, signerOf } from './register.ts';
 import { openStatement, signatureProblems, subjectProblems } from './statement.ts';
 import type { BlobStore } from './store.ts';
 
@@ -117,7 +107,7 @@ export async function examineRegister(deps: {
   const { store, trust, engine } = deps;
   const gaps: Gap[] = [];
   const standing = new Map<number, Standing>();
-  const numbers = (await store.list(registerPrefix)).flatMap((name) => numberIn(name) ?? []);
+  const numbers = await numbersIn(store);
   const unreadable: number[] = [];
   for (const n of numbers) {
     try {
@@ -139,16 +129,19 @@ export async function examineRegister(deps: {
   }
   const last = numbers.at(-1) ?? 0;
   const at = (n: number): string | undefined => standing.get(n)?.entry.at;
+  const readable = [...standing.keys()];
   /** The times next to a span, as far as there are any. */
   const around = ([from, to]: readonly [number, number]): Pick<Gap, 'from' | 'to'> => {
-    let [before, after] = [from - 1, to + 1];
-    while (before > 0 && at(before) === undefined) before--;
-    while (after <= last && at(after) === undefined) after++;
-    return { ...(at(before) && { from: at(before) as string }), ...(at(after) && { to: at(after) as string }) };
+    const behind = readable.findIndex((n) => n > to);
+    const before = at(readable.findLast((n) => n < from) ?? 0);
+    const after = behind < 0 ? undefined : at(readable[behind] ?? 0);
+    return { ...(before && { from: before }), ...(after && { to: after }) };
   };
 
-  const taken = new Set(numbers);
-  for (const span of spansOf(range(1, last).filter((n) => !taken.has(n)))) {
+  numbers.forEach((n, index) => {
+    const before = numbers[index - 1] ?? 0;
+    if (n === before + 1) return;
+    const span = [before + 1, n - 1] as const;
     const times = around(span);
     gaps.push({
       kind: GapKind.MISSING,
@@ -156,7 +149,7 @@ export async function examineRegister(deps: {
       numbers: [span],
       ...times,
     });
-  }
+  });
   for (const span of spansOf(unreadable)) {
     const times = around(span);
     gaps.push({ kind: GapKind.UNREADABLE, words: `${spanWords([span])} cannot be read${between(times)}`, numbers: [span], ...times });
@@ -402,7 +395,6 @@ function spansOf(numbers: readonly number[]): [number, number][] {
   return spans;
 }
 
-const range = (from: number, to: number): number[] => Array.from({ length: Math.max(0, to - from + 1) }, (_, at) => from + at);
 const one = ([from, to]: readonly [number, number]): boolean => from === to;
 
 function spanWords(spans: Gap['numbers']): string {

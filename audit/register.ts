@@ -72,6 +72,7 @@ export interface Register {
   read(n: number): Promise<{ readonly entry: RegisterEntry; readonly envelope: Envelope } | undefined>;
 }
 
+/** What the names of entries begin with in the store. */
 export const registerPrefix = 'register/';
 const digits = 12;
 
@@ -83,7 +84,8 @@ export function registerName(n: number): string {
 /** The number in such a name; undefined for any other name. */
 export function numberIn(name: string): number | undefined {
   const text = name.startsWith(registerPrefix) ? name.slice(registerPrefix.length) : '';
-  return /^\d{12}$/.test(text) && Number(text) > 0 ? Number(text) : undefined;
+  const n = Number(text);
+  return /^\d{12,16}$/.test(text) && n > 0 && Number.isSafeInteger(n) && registerName(n) === name ? n : undefined;
 }
 
 /** Which kind of entry a record makes; undefined where it makes none. Silence that opens a gate decides, so it is entered as what it is. */
@@ -133,7 +135,11 @@ export function createRegister(deps: {
     for (stride = Math.floor(stride / 2); stride >= 1; stride = Math.floor(stride / 2)) {
       if (await isTaken(store, low + stride)) low += stride;
     }
-    if (low > tip.n) tip = await endAt(store, low);
+    if (low > tip.n) {
+      // Behind what cannot be read the chain goes on from the last that could.
+      const bytes = await bytesAt(store, low);
+      tip = { n: low, hash: bytes instanceof Uint8Array ? sha256Of(bytes) : tip.hash };
+    }
     return tip;
   };
 
@@ -229,18 +235,21 @@ async function isTaken(store: BlobStore, n: number): Promise<boolean> {
   return (await bytesAt(store, n)) !== undefined;
 }
 
-/** The end at a number that is taken, with the hash of the last entry that can be read. */
-async function endAt(store: BlobStore, n: number): Promise<RegisterHead> {
-  for (let at = n; at > 0; at--) {
-    const bytes = await bytesAt(store, at);
+/** The highest number there is, however far it lies behind the others, with the hash of the last entry that can be read. */
+async function lastListed(store: BlobStore): Promise<RegisterHead> {
+  const numbers = await numbersIn(store);
+  const n = numbers.at(-1) ?? 0;
+  for (let at = numbers.length - 1; at >= 0; at--) {
+    const bytes = await bytesAt(store, numbers[at] ?? 0);
     if (bytes instanceof Uint8Array) return { n, hash: sha256Of(bytes) };
   }
   return { n, hash: emptyHead };
 }
 
-async function lastListed(store: BlobStore): Promise<RegisterHead> {
-  const last = Math.max(0, ...(await store.list(registerPrefix)).slice(-1).map((name) => numberIn(name) ?? 0));
-  return await endAt(store, last);
+/** All numbers that are taken, in their order. */
+export async function numbersIn(store: BlobStore): Promise<number[]> {
+  const names = await store.list(registerPrefix);
+  return names.flatMap((name) => numberIn(name) ?? []).sort((a, b) => a - b);
 }
 
 /** The entry in the bytes of a name. Throws `record.unreadable` where they are not one; says nothing of the signature. */

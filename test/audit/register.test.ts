@@ -184,6 +184,21 @@ describe('nothing can forget the register', () => {
     expect(JSON.parse(Buffer.from(await store.get(hashOf(insider))).toString())).toEqual(insider);
   });
 
+  it('a number planted far behind the end stops nobody, and is named', async () => {
+    const records = recordsOf();
+    await write(records, 'decision');
+    await store.createIfAbsent('register/999999999999', new Uint8Array([1]));
+    await store.createIfAbsent('register/more', new Uint8Array([1]));
+    await write(records, 'decision');
+    await write(recordsOf(), 'decision');
+    const found = await examine();
+    expect(found.head.n).toBe(1_000_000_000_000);
+    expect(found.gaps).toMatchObject([
+      { kind: GapKind.MISSING, numbers: [[3, 999_999_999_998]] },
+      { kind: GapKind.UNREADABLE, numbers: [[999_999_999_999, 999_999_999_999]] },
+    ]);
+  });
+
   it('a file cut short by a power cut stops nobody, and is named', async () => {
     const records = recordsOf();
     await incident(records, 'leak/a');
