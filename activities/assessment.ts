@@ -48,6 +48,7 @@ export function createAssess(deps: ProviderDeps) {
           const provenBy = proven === undefined ? [] : [...marks].flatMap(([hash, mark]) => (mark === proven ? [hash] : []));
           const body: ProviderFinding = {
             ...looked.finding,
+            credential: input.credential,
             ...(provenBy.length > 0 ? { provenBy } : {}),
             ...(deps.ownTargets.length > 0 ? { own: deps.ownTargets } : {}),
           };

@@ -171,7 +171,7 @@ async function turnAt(
       // The first ones of a stretch at once, the others spread over it. One whose moment is past is gone: else all of an hour could be had in its last minute.
       const at = stretch * within + (n < burst ? 0 : (n - burst + 1) * spacing);
       const name = `${folder}${String(n).padStart(6, '0')}`;
-      if ((n >= burst && at < now - spacing) || taken.has(name)) continue;
+      if ((n >= burst && at < now) || taken.has(name)) continue;
       const mark = await store.createIfAbsent(name, encode({ by, at } satisfies Place));
       if (!mark.created && decode(mark.existing as Uint8Array).by !== by) continue;
       turn = Math.max(now, at);

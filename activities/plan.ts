@@ -1,3 +1,4 @@
+import { incidentId } from '../domain/credential.ts';
 import { fault } from '../domain/errors.ts';
 import type { JudgeInput, JudgeResult } from '../domain/messages.ts';
 import { type Plan, planHash } from '../domain/plan.ts';
@@ -27,6 +28,10 @@ export function createJudge(deps: JudgeDeps) {
       // A report, or an earlier plan, that is none of this run is as if nobody had named it.
       const reports = await readGood(deps, place, 'report', input.reports);
       if (reports.length === 0) throw fault('record.missing', { record: 'report' });
+      // A secret that was shown to be real elsewhere is no proof here.
+      const { credential } = finding.body;
+      if (credential && reports.some(({ record }) => incidentId(record.body.report.credential) !== incidentId(credential)))
+        throw fault('record.unreadable', { record: 'finding', why: 'it is of another credential than was reported' });
       const [planned] = await readGood(deps, place, 'plan', input.previousPlan ? [input.previousPlan] : []);
       const done = await provenSteps(deps, input);
       // Facts only rise: what an earlier round has proven stays proven, though the secret is not tried again.

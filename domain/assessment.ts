@@ -74,6 +74,8 @@ export interface ProviderFinding {
   readonly possession: Observation;
   /** The sealed blobs, by hash, that held the secret which was shown to be the real one: whoever sent one of them had it. */
   readonly provenBy?: readonly Hash[];
+  /** What was looked at: the finding proves nothing of any other. */
+  readonly credential?: CredentialRef;
   /** What the engine itself stands on in this account, as its worker knows it: never touched by the engine. */
   readonly own?: readonly string[];
   readonly principal?: string;

@@ -436,7 +436,13 @@ function bearersOf(reports: readonly ReportRecord[], proof: Proof, provenBy: rea
 export function assessmentOf(merge: Merge): Assessment {
   const { reports, finding, inventory, previous } = merge;
   const proofs: Proof[] = [Proof.CLAIM, ...reports.map((each) => each.proof), ...(previous ? [previous.proof] : [])];
-  if (finding.possession.state === 'yes') proofs.push(Proof.POSSESSION);
+  // Whose secret it was must be among those who reported, where that was noted.
+  const { possession, provenBy: brought } = finding;
+  if (
+    possession.state === 'yes' &&
+    (brought === undefined || reports.some((each) => each.report.sealed && brought.includes(each.report.sealed.hash)))
+  )
+    proofs.push(Proof.POSSESSION);
   const proof = proofs.reduce((best, each) => (weightOf[each] > weightOf[best] ? each : best));
   const provenBy = [...new Set([...(previous?.provenBy ?? []), ...(finding.provenBy ?? [])])];
   const bears = bearersOf(reports, proof, provenBy);
@@ -453,8 +459,8 @@ export function assessmentOf(merge: Merge): Assessment {
     ...(previous?.reporters ?? []),
     ...reports.flatMap((each) => [each.report.reporter, ...(each.signedBy ? [each.signedBy] : [])]),
   ]);
-  const brought = (hash: Hash | undefined) => hash !== undefined && (provenBy.length === 0 || provenBy.includes(hash));
-  const best = bearers.filter((each) => proof !== Proof.POSSESSION || brought(each.report.sealed?.hash));
+  const proves = (hash: Hash | undefined) => hash !== undefined && (provenBy.length === 0 || provenBy.includes(hash));
+  const best = bearers.filter((each) => proof !== Proof.POSSESSION || proves(each.report.sealed?.hash));
   const judged = best.length > 0 ? best : reports;
   const credential = reports[0]?.report.credential ?? previous?.credential;
   if (!credential) throw new TypeError('an assessment needs a report');
