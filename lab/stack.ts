@@ -35,6 +35,8 @@ export interface StackOptions {
   readonly propagationMs?: number;
   /** How long until its log shows an event, in milliseconds; 5000. */
   readonly logLagMs?: number;
+  /** How long a step or a sweep of the AWS account waits for what does not come, in milliseconds; 60 000. */
+  readonly giveUpMs?: number;
   /** How often a watching incident looks again, in milliseconds; 15 000. */
   readonly recheckMs?: number;
   /** Look-ups a second that CloudTrail allows the account in each Region; 2, as at AWS. A test that plays many incidents in one account gives more. */
@@ -374,7 +376,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         temporal: temporal.address,
         aws: { endpoint: seen.aws, accountId, regions },
         vault: { address: seen.vault, auditFile },
-        timing: { propagationMs, logLagMs },
+        timing: { propagationMs, logLagMs, ...(options.giveUpMs === undefined ? {} : { giveUpMs: options.giveUpMs }) },
         recheckMs,
         pace: options,
         ...(options.lookUpsPerSecond === undefined ? {} : { lookUpsPerSecond: options.lookUpsPerSecond }),

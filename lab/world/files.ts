@@ -52,7 +52,7 @@ export interface ConfigurationFacts {
   readonly temporal: string;
   readonly aws: { readonly endpoint: string; readonly accountId: string; readonly regions: readonly string[] };
   readonly vault: { readonly address: string; readonly auditFile: string };
-  readonly timing: { readonly propagationMs: number; readonly logLagMs: number };
+  readonly timing: { readonly propagationMs: number; readonly logLagMs: number; readonly giveUpMs?: number };
   readonly recheckMs: number;
   /** What is not said is left to the engine. */
   readonly pace?: { readonly heartbeatMs?: number; readonly retryCeilingMs?: number; readonly stuckAfterMs?: number };
@@ -69,7 +69,7 @@ export function configurationText(facts: ConfigurationFacts): string {
     ...(retryCeilingMs === undefined ? {} : { retryCeiling: formatDuration(retryCeilingMs) }),
     ...(stuckAfterMs === undefined ? {} : { stuckAfter: formatDuration(stuckAfterMs) }),
   };
-  const timing = { ...facts.timing, marginMs: 1_000, pollMs: 300, giveUpMs: 60_000 };
+  const timing = { marginMs: 1_000, pollMs: 300, giveUpMs: 60_000, ...facts.timing };
   return `# The practice world's configuration, written by \`tourniquet up\`. It leads to servers on this machine only.\n${stringify({
     v: 1,
     engine: facts.engine,
