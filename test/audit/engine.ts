@@ -2,17 +2,20 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Client } from '@temporalio/client';
+import type { PayloadCodec } from '@temporalio/common';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
-import { createJudgeActivities, createProviderActivities } from '../../activities/index.ts';
+import { createJudgeActivities, createProviderActivities, type ProviderDeps } from '../../activities/index.ts';
 import { type BundleFiles, unpackBundle } from '../../audit/bundle.ts';
 import { dataConverterFor, EncryptionCodec, openKeyring } from '../../audit/codec.ts';
 import { newDecision, signDecision } from '../../audit/decision.ts';
+import type { History } from '../../audit/history.ts';
 import { readKey, readStoreKey } from '../../audit/keys.ts';
-import { createRecords } from '../../audit/records.ts';
+import { createRecords, type Records } from '../../audit/records.ts';
 import { createSealing, sealFor } from '../../audit/sealing.ts';
 import { signerFrom, verifyEnvelope } from '../../audit/signing.ts';
-import { openDirectoryDrop, openDirectoryStore } from '../../audit/store.ts';
+import { type BlobStore, openDirectoryDrop, openDirectoryStore } from '../../audit/store.ts';
 import { type InitializedTrust, initTrust } from '../../audit/trust.ts';
 import { hashOf } from '../../domain/canonical.ts';
 import type { Configuration } from '../../domain/configuration.ts';
@@ -25,6 +28,7 @@ import { parsePolicy } from '../../domain/policy.schema.ts';
 import { PayloadType } from '../../domain/record.ts';
 import type { Report } from '../../domain/report.ts';
 import { Secret } from '../../domain/secret.ts';
+import type { People, Trust } from '../../domain/trust.ts';
 import { loadInventory } from '../../inventory/index.ts';
 import { findServer } from '../../lab/servers/find.ts';
 import { kinds } from '../../planning/kinds/index.ts';
@@ -66,6 +70,7 @@ class PlayedWorld {
   ]);
   aheadMs = 0;
   minted = 0;
+  readonly changes: string[] = [];
   now = (): string => new Date(Date.now() + this.aheadMs).toISOString();
 }
 
@@ -80,6 +85,7 @@ function actionsOf(world: PlayedWorld, provider: 'aws' | 'vault'): Record<string
         async apply(target, _before, context) {
           const key = world.keys.get(target.accessKeyId ?? '');
           const at = world.now();
+          world.changes.push(`${provider}/${manifest.name} ${Object.values(target).join(' ')}`);
           const applied = { outcome: 'changed' as const, acceptedAt: at, requestIds: request() };
           switch (manifest.name) {
             case 'disable-key':
@@ -108,7 +114,8 @@ function actionsOf(world: PlayedWorld, provider: 'aws' | 'vault'): Record<string
           const at = world.now();
           return { observation: yes(at, 'administrator', 'seen in effect'), effectiveAt: at, requestIds: request() };
         },
-        async revert(target) {
+        async revert(target, before) {
+          world.changes.push(`undo ${provider}/${manifest.name} ${Object.values(target).join(' ')} to ${JSON.stringify(before)}`);
           const key = world.keys.get(target.accessKeyId ?? '');
           if (manifest.name === 'disable-key' && key) key.active = true;
           return { outcome: 'changed' as const, requestIds: request(), observation: yes(world.now(), 'administrator', 'taken back') };
@@ -173,6 +180,16 @@ export interface Played {
   report(id: string): Promise<void>;
   /** Moves the clock of the accounts on, so that dated residuals come due. */
   later(ms: number): void;
+  /** What somebody has who got at everything but the signing keys: the server's history as it stands there, the store, and the codec. */
+  readonly loot: { history(): Promise<History>; readonly store: BlobStore; readonly codec: PayloadCodec };
+  /** What somebody has who may do everything in the namespace. */
+  readonly inside: { readonly client: Client; readonly namespace: string; readonly records: Records };
+  /** What was done in the accounts, and taken back: action and target, in order. */
+  changes(): readonly string[];
+  /** Another trust, and other people, for all workers at once. */
+  trusting(trust: Trust, people?: People): void;
+  /** The provider worker's activities by themselves, as another configuration would have them. */
+  worker(of: Partial<ProviderDeps>): ReturnType<typeof createProviderActivities>;
   /** The bundle as the engine exports it. */
   export(untilEnded: boolean): Promise<{ files: BundleFiles; zip: Uint8Array }>;
 }
@@ -208,7 +225,8 @@ export async function play<T>(repository: 'acme/private' | 'acme/public', body: 
     code: [code.hash],
   });
   mkdirSync(at('store'), { recursive: true });
-  const { trust, people, engine, paths } = made;
+  const { engine, paths } = made;
+  let { trust, people } = made;
   const keyring = openKeyring(join(paths.judge, 'codec.json'));
   const dataConverter = dataConverterFor(keyring);
   const environment = await TestWorkflowEnvironment.createLocal({
@@ -275,6 +293,16 @@ export async function play<T>(repository: 'acme/private' | 'acme/public', body: 
       close: async () => undefined,
     },
   };
+  const workerDeps = (entry: (typeof accounts)[number]): ProviderDeps => ({
+    ...common(paths.providers[`${entry.provider}-${entry.account}`] as string).deps,
+    provider: entry.provider,
+    account: entry.account,
+    mode: entry.mode,
+    connection: connections[entry.provider] as Connection,
+    sealing: createSealing({ drop, keys: [], trust: () => trust, engine }),
+    timing: { propagationMs: 0, logLagMs: 0, marginMs: 0, pollMs: 20, giveUpMs: 2000 },
+    ownTargets: [],
+  });
   const shared = { connection: environment.nativeConnection, namespace: environment.namespace ?? 'default', dataConverter };
   const workers = [
     await Worker.create({
@@ -298,25 +326,13 @@ export async function play<T>(repository: 'acme/private' | 'acme/public', body: 
       },
     }),
     ...(await Promise.all(
-      accounts.map(async (entry) => {
-        const folder = paths.providers[`${entry.provider}-${entry.account}`] as string;
-        return Worker.create({
+      accounts.map(async (entry) =>
+        Worker.create({
           ...shared,
           taskQueue: `tourniquet-${entry.provider}-${entry.account}`,
-          activities: {
-            ...createProviderActivities({
-              ...common(folder).deps,
-              provider: entry.provider,
-              account: entry.account,
-              mode: entry.mode,
-              connection: connections[entry.provider] as Connection,
-              sealing: createSealing({ drop, keys: [], trust: () => trust, engine }),
-              timing: { propagationMs: 0, logLagMs: 0, marginMs: 0, pollMs: 20, giveUpMs: 2000 },
-              ownTargets: [],
-            }),
-          },
-        });
-      }),
+          activities: { ...createProviderActivities(workerDeps(entry)) },
+        }),
+      ),
     )),
   ];
   const incident = incidentId(credential);
@@ -391,6 +407,18 @@ export async function play<T>(repository: 'acme/private' | 'acme/public', body: 
       return handle.executeUpdate('decide', { args: [signed] });
     },
     signal: (name, value) => handle.signal(name, value),
+    loot: {
+      history: async () => await environment.client.workflow.getHandle(incident, runs.at(-1)).fetchHistory(),
+      store,
+      codec: new EncryptionCodec(keyring),
+    },
+    inside: { client: environment.client, namespace: environment.namespace ?? 'default', records: judge.deps.records },
+    changes: () => [...world.changes],
+    trusting(next, others) {
+      trust = next;
+      people = others ?? people;
+    },
+    worker: (of) => createProviderActivities({ ...workerDeps(accounts[0] as (typeof accounts)[number]), ...of }),
     async export(untilEnded) {
       const { run } = untilEnded ? { run: runs.at(-1) as string } : await status();
       const result: ExportResult = await environment.client.workflow.execute('archive', {

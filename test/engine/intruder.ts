@@ -15,6 +15,8 @@ export interface Attempted {
   readonly message: string;
   /** The record that the worker left of it. */
   readonly record: Hash | undefined;
+  /** What it answered, for whoever has the codec key. */
+  readonly result?: unknown;
 }
 
 /**
@@ -22,7 +24,10 @@ export interface Attempted {
  * argument. The workflow is terminated when the activity has ended. The argument goes in the clear, as the codec key is one of the things an intruder need not have.
  */
 export async function attempt(
-  world: World,
+  world: {
+    readonly client: Pick<World['client'], 'temporal'>;
+    readonly stack: { readonly paths: { readonly keys: string }; readonly temporal: { readonly namespace: string } };
+  },
   what: {
     readonly workflowId: string;
     readonly queue: string;
@@ -64,7 +69,11 @@ export async function attempt(
     });
     return await until('the activity ends', async () => {
       for (const event of (await handle.fetchHistory()).events ?? []) {
-        if (event.activityTaskCompletedEventAttributes) return { outcome: 'completed', code: '', message: '', record: undefined } as const;
+        if (event.activityTaskCompletedEventAttributes) {
+          const [answer] = await codec.decode([...(event.activityTaskCompletedEventAttributes.result?.payloads ?? [])]);
+          const result: unknown = answer ? defaultPayloadConverter.fromPayload(answer) : undefined;
+          return { outcome: 'completed', code: '', message: '', record: undefined, result } as const;
+        }
         if (event.activityTaskTimedOutEventAttributes) throw new Error('no worker took the activity');
         const failure = event.activityTaskFailedEventAttributes?.failure;
         if (!failure) continue;
