@@ -1,6 +1,6 @@
 import { activityInfo } from '@temporalio/activity';
 import type { InventoryFinding, Snapshot } from '../domain/assessment.ts';
-import type { Hash } from '../domain/canonical.ts';
+import { type Hash, isHash } from '../domain/canonical.ts';
 import { codeOf, type ErrorCode, fault, isFault } from '../domain/errors.ts';
 import type { ApplyInput, ApplyResult, RefusalRecord, RevertInput, RevertResult, StepRecord, Warrant } from '../domain/execution.ts';
 import { liftedBy, liftOf } from '../domain/lifts.ts';
@@ -58,6 +58,9 @@ export function createApply(deps: ProviderDeps, lanes = new Lanes()) {
             const made = await madeBy(deps, plan, input.made);
             const context = { ...contextOf(deps, pulse, plan, step, made, await inventoryOf(deps, plan), held.by), attested };
             await course.expectStanding();
+            // What an earlier attempt has done and recorded is not done again: only its answer was lost.
+            const earlier = await course.earlier();
+            if (earlier) return earlier;
             pulse.signal.throwIfAborted();
             const applied = await action.apply(step.target, before, context);
             await held.settle();
@@ -77,6 +80,7 @@ export function createApply(deps: ProviderDeps, lanes = new Lanes()) {
               ...(applied.residual ? { residual: applied.residual } : {}),
             };
             const record = await course.write({ ...told, ...(Object.keys(facts).length > 0 ? { facts } : {}) });
+            if (told.observation.state === 'yes') await course.keep(record);
             return { record, ...told };
           }),
         ),
@@ -266,6 +270,18 @@ class Course {
     if (!mark.created && new TextDecoder().decode(mark.existing) !== spender) {
       throw fault('warrant.spent', { incident: warrant.incident, step: warrant.step });
     }
+    // An undo goes back to what was there when the step was taken, and to nothing that somebody has signed since.
+    const captured = `captured/${planHash(plan)}/${warrant.step}`;
+    const first = revert
+      ? await deps.store.read(captured)
+      : (await deps.store.createIfAbsent(captured, new TextEncoder().encode(warrant.snapshot))).existing;
+    if (first && new TextDecoder().decode(first) !== warrant.snapshot) {
+      throw fault('warrant.not-captured', {
+        incident: warrant.incident,
+        step: warrant.step,
+        because: 'it was taken over another snapshot',
+      });
+    }
     this.#admitted = { plan, step: checked.step };
     const action = actionFor(deps, checked.step);
     const before = snapshot.body.befores[stepKey(checked.step.action, checked.step.target)];
@@ -281,6 +297,27 @@ class Course {
     if (!plan || !step) throw fault('engine.unexpected', { step: this.#warrant.step });
     if (await this.#deps.store.read(`spent/${planHash(plan)}/${step.id}/revert`))
       throw fault('warrant.taken-back', { incident: this.#warrant.incident, step: step.id });
+  }
+
+  /** Keeps which record says that the step was applied and seen in effect. */
+  async keep(record: Hash): Promise<void> {
+    await this.#deps.store.createIfAbsent(this.#doneName(), new TextEncoder().encode(record));
+  }
+
+  /** What an earlier attempt of this very activity answered, out of its signed record; undefined where none was seen in effect. */
+  async earlier(): Promise<ApplyResult | undefined> {
+    const mark = await this.#deps.store.read(this.#doneName());
+    const hash = mark && new TextDecoder().decode(mark);
+    if (!isHash(hash)) return undefined;
+    const { step, plan, direction, outcome, observation, clocks, made, residual } = (await this.#deps.records.read(hash, 'step')).body;
+    if (step !== this.#warrant.step || plan !== this.#warrant.plan || direction !== 'apply' || !outcome || !clocks) return undefined;
+    return { record: hash, outcome, observation, clocks, ...(made ? { made } : {}), ...(residual ? { residual } : {}) };
+  }
+
+  #doneName(): string {
+    const { plan, step } = this.#admitted ?? {};
+    if (!plan || !step) throw fault('engine.unexpected', { step: this.#warrant.step });
+    return `done/${planHash(plan)}/${step.id}`;
   }
 
   async write(body: Partial<StepRecord> & { observation: Observation }): Promise<Hash> {

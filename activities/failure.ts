@@ -2,7 +2,7 @@ import { ApplicationFailure, activityInfo, CancelledFailure, log } from '@tempor
 import type { Hash } from '../domain/canonical.ts';
 import { codeOf, fault, isFault, registry } from '../domain/errors.ts';
 
-/** How often a plan is looked for before it counts as none. */
+/** How often a record is looked for before it counts as none. */
 const mostMissed = 8;
 
 /**
@@ -16,8 +16,8 @@ export async function guarded<T>(body: () => Promise<T>, recorded?: (error: unkn
     const interrupted = error instanceof Error && (error.name === 'CancelledFailure' || error.name === 'AbortError');
     const code = interrupted ? 'engine.interrupted' : codeOf(error);
     const entry = registry[code];
-    // A plan that is not in the store may be on its way there; one that never comes was made up.
-    const hopeless = code === 'warrant.plan-missing' && activityInfo().attempt >= mostMissed;
+    // A record that is not in the store may be on its way there; one that never comes was made up.
+    const hopeless = (code === 'warrant.plan-missing' || code === 'record.missing') && activityInfo().attempt >= mostMissed;
     const retryable = code === 'engine.unexpected' || (entry.retryable && !hopeless);
     let record: Hash | undefined;
     try {

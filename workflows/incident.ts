@@ -82,6 +82,8 @@ export class Incident {
   /** Names of messages that this run does not know, not yet on record; and how many more came than are named. */
   readonly strange: string[] = [];
   strangeMore = 0;
+  /** What the judge said of the reports could not be used: it is asked again. */
+  renew = false;
   sightingCount = 0;
   readonly inbox: InboxEntry[] = [];
 
@@ -223,7 +225,7 @@ export class Incident {
 
   /** Whether anything waits to be received. */
   get unheard(): boolean {
-    return this.sightings.length > 0 || this.undecodable > 0 || this.strange.length > 0;
+    return this.sightings.length > 0 || this.undecodable > 0 || this.strange.length > 0 || this.renew;
   }
 
   status(engine: string): IncidentStatus {

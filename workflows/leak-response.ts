@@ -160,6 +160,8 @@ async function takeSightings(incident: Incident): Promise<void> {
     incident.strangeMore = 0;
     if (strangeMore > 0) strange.push(`${strangeMore} more messages of names that are not known`);
     const opening = incident.received === undefined;
+    const nothingNew = sightings.length === 0 && undecodable === 0 && strange.length === 0;
+    incident.renew = false;
     try {
       const received = expectResult(
         'receive',
@@ -198,7 +200,7 @@ async function takeSightings(incident: Incident): Promise<void> {
         if (!opening && incident.judged) incident.reassess = true;
         weight = received.weight;
       }
-      if (!opening) incident.stirred = true;
+      if (!opening && !nothingNew) incident.stirred = true;
     } catch (error) {
       // Nothing is lost: they are put back, and tried again when the judge answers.
       incident.sightings.unshift(...sightings);
@@ -236,6 +238,8 @@ async function respond(incident: Incident): Promise<void> {
     } catch (error) {
       const failure = failureOf(error);
       failures++;
+      // A record that is not there, or is of another run, may have been named by an answer that was none of the judge's.
+      if (failure.code.startsWith('record.')) incident.renew = true;
       incident.note('engine', `the round failed: ${failure.words} (${failure.code})`);
       if (failures >= 3 && incident.state !== 'stuck') {
         incident.move('stuck');
