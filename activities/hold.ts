@@ -23,6 +23,8 @@ export function createReachHold(deps: JudgeDeps) {
         workflowId,
         taskQueue: judgeQueue,
         args: [],
+        // A hold is reached with a warrant only, and must not wait behind a flood of reports.
+        priority: { priorityKey: 1 },
         workflowIdConflictPolicy: 'USE_EXISTING',
       });
       try {

@@ -1,3 +1,5 @@
+import { ownThings } from '../audit/self.ts';
+import type { Hash } from '../domain/canonical.ts';
 import { incidentId } from '../domain/credential.ts';
 import { fault } from '../domain/errors.ts';
 import type { JudgeInput, JudgeResult } from '../domain/messages.ts';
@@ -12,7 +14,6 @@ import { spendOn } from './budget.ts';
 import type { JudgeDeps } from './deps.ts';
 import { expectHere, provenSteps, readGood } from './done.ts';
 import { guarded } from './failure.ts';
-import { ownThings } from './self.ts';
 
 /**
  * Judges and plans one round in one go: merges what was found into the assessment, lets policy speak, plans, and signs all three. It reads records and believes no field of a
@@ -66,9 +67,7 @@ export function createJudge(deps: JudgeDeps) {
           mode,
           ...(settings.timing === undefined ? {} : { settings: { timing: settings.timing } }),
         })),
-        ownTargets: (await ownThings({ ...deps, ...(deps.configuration.self ? { stated: deps.configuration.self } : {}) })).map(
-          ({ id }) => id,
-        ),
+        ownTargets: await ownTargets(deps),
       };
       let verdict: Verdict = judgeSituation(policy, situationOf(circumstances), policyHash);
       if (verdict.mode === Mode.ACT) {
@@ -121,4 +120,12 @@ function peopleByRole({ people }: People): Record<string, string[]> {
   const byRole: Record<string, string[]> = {};
   for (const { id, roles } of people) for (const role of roles) byRole[role] = [...(byRole[role] ?? []), id];
   return byRole;
+}
+
+/** Names of all that the engine stands on: credentials, users, tokens; its own keys; and the places it lives in. */
+async function ownTargets(deps: JudgeDeps): Promise<readonly string[]> {
+  const { accounts, store, drop, self = [] } = deps.configuration;
+  const places = [store?.directory, drop?.directory, ...accounts.map((each) => each.credentials)].filter((each) => each !== undefined);
+  const source = { store: deps.store, trust: deps.trust(), read: async (hash: Hash) => await deps.records.read(hash, 'self') };
+  return (await ownThings(source, accounts, [...places, ...self])).map(({ id }) => id);
 }

@@ -15,12 +15,19 @@ import { exposureOf, lookUp } from '../inventory/index.ts';
 import { vouchedSince } from '../planning/facts.ts';
 import { turnOf } from './budget.ts';
 import type { JudgeDeps } from './deps.ts';
+import { readGood } from './done.ts';
 import { guarded } from './failure.ts';
+import { Lanes } from './lane.ts';
+
+/** How many reports without proof are worked on at the same time. */
+const atOnce = 4;
 
 const words = new TextDecoder();
 
 /** Takes sightings in: each becomes a record, the inventory's word on them another; and says who is to look, and how deep. */
 export function createReceive(deps: JudgeDeps) {
+  const lanes = new Lanes();
+  let next = 0;
   return async function receive(input: ReceiveInput): Promise<ReceiveResult> {
     return await guarded(async () => {
       const place = { incident: input.incident, run: input.run, round: input.round };
@@ -45,58 +52,65 @@ export function createReceive(deps: JudgeDeps) {
           await refuse('a report of another credential than this incident is of');
         else fresh.push(await bodyOf(deps, sighting, { receivedAt, run: input.run }));
       }
-      const reports = await Promise.all(fresh.map((body) => deps.records.write('report', { ...place, standsOn: [], body })));
-      const earlier = await Promise.all(input.earlier.map(async (hash) => (await deps.records.read(hash, 'report')).body));
-      const bodies = [...earlier, ...fresh];
-      const credential: CredentialRef = bodies[0]?.report.credential ?? { kind: 'unknown', locator: { incident: input.incident } };
-      const hashes = [...input.earlier, ...reports];
-      const found: InventoryFinding = {
-        ...lookUp(deps.inventory(), { reports: bodies }),
-        exposures: Object.fromEntries(bodies.map((body, at) => [hashes[at], exposureOf(deps.inventory(), body)])),
-      };
-      const inventory = await deps.records.write('inventory', { ...place, standsOn: hashes, body: found });
+      const settle = async (): Promise<ReceiveResult> => {
+        const reports = await Promise.all(fresh.map((body) => deps.records.write('report', { ...place, standsOn: [], body })));
+        const known = await readGood(deps, place, 'report', input.earlier);
+        const bodies = [...known.map(({ record }) => record.body), ...fresh];
+        if (bodies.length === 0 && !input.opening) throw fault('record.missing', { record: 'report' });
+        const credential: CredentialRef = bodies[0]?.report.credential ?? { kind: 'unknown', locator: { incident: input.incident } };
+        const hashes = [...known.map(({ hash }) => hash), ...reports];
+        const found: InventoryFinding = {
+          ...lookUp(deps.inventory(), { reports: bodies }),
+          exposures: Object.fromEntries(bodies.map((body, at) => [hashes[at], exposureOf(deps.inventory(), body)])),
+        };
+        const inventory = await deps.records.write('inventory', { ...place, standsOn: hashes, body: found });
 
-      const route = routeOf(deps, credential);
-      // Each of them is tried until one is the real one: a first reporter's bogus secret must not stand before the true one, and one that somebody signed for comes first.
-      const proven = bodies.filter((body) => body.proof !== Proof.CLAIM);
-      const sealed = [...proven, ...bodies.filter((body) => body.proof === Proof.CLAIM)].flatMap((body) =>
-        body.report.sealed && !borrowsSeal(body) ? [body.report.sealed] : [],
-      );
-      const exposedSince = vouchedSince(bodies);
-      const previousRun = input.opening ? await previousRunOf(deps, input.incident, input.run) : undefined;
-      const weight =
-        (found.exposure === 'public' ? 4 : found.exposure === 'unknown' ? 1 : 0) +
-        (sealed.length > 0 ? 2 : 0) +
-        (proven.length > 0 ? 2 : 0);
-      // What nothing proves waits its turn to be looked at; what is proven never does.
-      const named = bodies[0]?.report.reporter ?? 'nobody';
-      const { policy } = deps.policy();
-      const turn =
-        proven.length > 0
-          ? undefined
-          : await turnOf(
-              deps.store,
-              policy.looks,
-              { of: sealed.length > 0 ? 'sealed' : 'claim', incident: input.incident, run: input.run, reporter: named },
-              Date.parse(receivedAt),
-            );
-      return {
-        reports,
-        refusals,
-        inventory,
-        credential,
-        ...route,
-        sealed,
-        // Only what policy may act on at once is worth the short look; everything else is looked at whole before anybody is asked.
-        depth: sealed.length > 0 && found.exposure === 'public' ? 'minimal' : 'full',
-        ...(exposedSince ? { exposedSince } : {}),
-        ...(previousRun ? { previousRun } : {}),
-        ...(turn !== undefined && turn > Date.parse(receivedAt) ? { lookAt: new Date(turn).toISOString() } : {}),
-        // Looking again costs as much as looking: what nothing proves is looked at seldom.
-        recheckMs: deps.configuration.recheckMs * (proven.length > 0 || sealed.length > 0 ? 1 : 12),
-        pace: deps.configuration.pace,
-        weight,
+        const route = routeOf(deps, credential);
+        // Each of them is tried until one is the real one: a first reporter's bogus secret must not stand before the true one, and one that somebody signed for comes first.
+        const proven = bodies.filter((body) => body.proof !== Proof.CLAIM);
+        const sealed = [...proven, ...bodies.filter((body) => body.proof === Proof.CLAIM)].flatMap((body) =>
+          body.report.sealed && !borrowsSeal(body) ? [body.report.sealed] : [],
+        );
+        const exposedSince = vouchedSince(bodies);
+        const previousRun = input.opening ? await previousRunOf(deps, input.incident, input.run) : undefined;
+        const weight =
+          (found.exposure === 'public' ? 4 : found.exposure === 'unknown' ? 1 : 0) +
+          (sealed.length > 0 ? 2 : 0) +
+          (proven.length > 0 ? 2 : 0);
+        // What nothing proves waits its turn to be looked at; what is proven never does.
+        const named = bodies[0]?.report.reporter ?? 'nobody';
+        const { policy } = deps.policy();
+        const turn =
+          proven.length > 0
+            ? undefined
+            : await turnOf(
+                deps.store,
+                policy.looks,
+                { of: sealed.length > 0 ? 'sealed' : 'claim', incident: input.incident, run: input.run, reporter: named },
+                Date.parse(receivedAt),
+              );
+        return {
+          reports,
+          refusals,
+          inventory,
+          credential,
+          ...route,
+          sealed,
+          // Only what policy may act on at once is worth the short look; everything else is looked at whole before anybody is asked.
+          depth: sealed.length > 0 && found.exposure === 'public' ? 'minimal' : 'full',
+          ...(exposedSince ? { exposedSince } : {}),
+          ...(previousRun ? { previousRun } : {}),
+          ...(turn !== undefined && turn > Date.parse(receivedAt) ? { lookAt: new Date(turn).toISOString() } : {}),
+          // Looking again costs as much as looking: what nothing proves is looked at seldom.
+          recheckMs: deps.configuration.recheckMs * (proven.length > 0 || sealed.length > 0 ? 1 : 12),
+          pace: deps.configuration.pace,
+          weight,
+        };
       };
+      // The judge is one thread. A flood of what nothing proves is taken a few at a time, and what is proven goes past it.
+      if (fresh.length === 0 || fresh.some((each) => each.proof !== Proof.CLAIM)) return await settle();
+      next = (next + 1) % atOnce;
+      return await lanes.run(`claims ${next}`, new AbortController().signal, settle);
     });
   };
 }

@@ -117,8 +117,8 @@ async function startWithSighting(context: ClientContext, workflowId: string, sig
         args: [],
         workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE,
         workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
-        // What proves something overtakes what does not, where both wait at one queue. Whoever lies about it gains a place in the queue, and nothing else.
-        priority: { priorityKey: sighting.signature || sighting.issuer || sighting.report.sealed ? 2 : 4 },
+        // What may prove something overtakes what cannot, where both wait at one queue. It has the first place there is, so that whoever lies about it comes beside it and not before it.
+        priority: { priorityKey: sighting.signature || sighting.issuer || sighting.report.sealed ? 1 : 4 },
         typedSearchAttributes: [
           { key: state, value: IncidentState.ASSESSING },
           { key: kind, value: sighting.report.credential.kind },

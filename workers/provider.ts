@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { type NativeConnection, Worker } from '@temporalio/worker';
 import { createProviderActivities } from '../activities/index.ts';
-import { publishSelf } from '../activities/self.ts';
 import { dataConverterFor } from '../audit/codec.ts';
 import { readKeys, readPrivateFile } from '../audit/keys.ts';
 import { createSealing } from '../audit/sealing.ts';
+import { publishSelf } from '../audit/self.ts';
 import { openDirectoryDrop } from '../audit/store.ts';
 import { codeOf, fault } from '../domain/errors.ts';
 import { type ProviderManifest, queueOf } from '../domain/manifest.ts';

@@ -1,6 +1,8 @@
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { X509Certificate } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TourniquetClient } from '../../client/index.ts';
+import type { Hash } from '../../domain/canonical.ts';
 import type { Configuration } from '../../domain/configuration.ts';
 import { codeOf, isFault, registry } from '../../domain/errors.ts';
 import { judgeQueue, queueOf } from '../../domain/manifest.ts';
@@ -38,6 +40,7 @@ export const command: CommandDefinition = {
     });
     await checkServer(checks, setting);
     for (const entry of setting.configuration.accounts) checks.push(await providerClock(entry));
+    checks.push(...(await selfChecks(setting, trust, call.environment)));
     const mark = {
       yes: call.terminal.paint('green', '✓ yes    '),
       no: call.terminal.paint('red', '✕ no     '),
@@ -227,6 +230,64 @@ async function checkServer(checks: Check[], setting: Setting): Promise<void> {
   } finally {
     await client.close();
   }
+}
+
+/**
+ * What the engine itself stands on, which it never touches: what each worker has said, signed, in the store; and what no worker can know, which the configuration has to name.
+ * What is named in no way the engine would plan to cut off like any other leak.
+ */
+async function selfChecks(setting: Setting, trust: Trust | undefined, environment: NodeJS.ProcessEnv): Promise<Check[]> {
+  const { configuration, keys } = setting;
+  const named = new Set(configuration.self ?? []);
+  const checks: Check[] = [];
+  const key = join(keys, 'operator', 'store.key');
+  const source =
+    trust !== undefined && existsSync(key) && existsSync(configuration.store.directory) ? await sourceOf(setting, key, trust) : undefined;
+  for (const entry of configuration.accounts) {
+    const what = `what ${entry.provider}/${entry.account} stands on`;
+    if (source === undefined) {
+      checks.push({ what, state: 'unknown', says: 'the store cannot be read from here', next: `Put the operator's store key at ${key}.` });
+      continue;
+    }
+    const said = await source(entry);
+    checks.push(
+      said === undefined
+        ? {
+            what,
+            state: 'unknown',
+            says: 'its worker has not said it yet',
+            next: 'Start its worker. Until then only what `self` in tourniquet.yaml names is spared.',
+          }
+        : { what, state: 'yes', says: said.map((each) => `${each.id} (${each.what})`).join(', ') },
+    );
+  }
+  const certificate = environment.TEMPORAL_TLS_CLIENT_CERT_PATH;
+  if (certificate !== undefined && existsSync(certificate)) {
+    const what = 'Temporal’s client certificate is named under self';
+    try {
+      const { fingerprint256 } = new X509Certificate(readFileSync(certificate));
+      checks.push(
+        named.has(fingerprint256)
+          ? { what, state: 'yes', says: fingerprint256 }
+          : { what, state: 'no', says: 'it is not', next: `Add to tourniquet.yaml: self: ["${fingerprint256}"]` },
+      );
+    } catch {
+      checks.push({ what, state: 'unknown', says: `${certificate} cannot be read` });
+    }
+  }
+  if (named.size > 0) checks.push({ what: 'further things named under self', state: 'yes', says: [...named].join(', ') });
+  return checks;
+}
+
+async function sourceOf(setting: Setting, key: string, trust: Trust) {
+  const { openDirectoryStore } = await import('../../audit/store.ts');
+  const { readStoreKey } = await import('../../audit/keys.ts');
+  const { openRecord, parseEnvelope } = await import('../../audit/records.ts');
+  const { saidOf } = await import('../../audit/self.ts');
+  const { engine, store: place } = setting.configuration;
+  const store = openDirectoryStore(place.directory, readStoreKey(key));
+  const read = async (hash: Hash) => openRecord(parseEnvelope(await store.get(hash), hash), { trust, engine, type: 'self', hash });
+  return async (entry: Configuration['accounts'][number]) => await saidOf({ store, trust, read }, entry);
 }
 
 /** How far a provider's clock is from ours, by the Date of its answer to a request that needs no credentials. Asked only where an endpoint is configured. */

@@ -3,7 +3,7 @@ import type { PrivateKey } from '../../audit/keys.ts';
 import type { Seal } from '../../client/sealing.ts';
 import { titleOf } from '../../domain/credential.ts';
 import { fault, registry } from '../../domain/errors.ts';
-import { OriginPlace, ReportFormat } from '../../domain/report.ts';
+import { type IssuerWord, OriginPlace, ReportFormat } from '../../domain/report.ts';
 import { Secret } from '../../domain/secret.ts';
 import type { IntakeOptions, Problem, ReportDraft } from '../../intake/index.ts';
 import { type Call, type CommandDefinition, flag, text } from '../command.ts';
@@ -24,6 +24,7 @@ export const command: CommandDefinition = {
     { flags: '--kind <kind>', summary: 'what to call the credential, where no key id says it' },
     { flags: '--secret', summary: 'ask for the secret, without echo' },
     { flags: '--secret-stdin', summary: 'read the secret from stdin' },
+    { flags: '--webhook-signature <value>', summary: 'the file is a webhook’s body to the byte; X-Hub-Signature-256 as it came' },
     { flags: '--note <words>', summary: 'what else there is to say; no secret' },
     { flags: '--url <url>', summary: 'the address of the ticket, message or alert' },
     { flags: '--reporter <name>', summary: 'who reports; by default user and host' },
@@ -43,7 +44,12 @@ export const command: CommandDefinition = {
     const trust = await trustOf(setting);
     const { fingerprintKeyIn, sealInto } = await import('../../client/sealing.ts');
     const fingerprintKey = fingerprintKeyIn(setting.configuration.drop.directory);
-    const { drafts, problems } = await intake(call, fingerprintKey === undefined ? {} : { fingerprintKey });
+    const { drafts, problems, body } = await intake(call, fingerprintKey === undefined ? {} : { fingerprintKey });
+    const signature = text(call, 'webhookSignature');
+    if (signature !== undefined && (body === undefined || drafts.length > 1))
+      throw fault('usage.invalid', { option: '--webhook-signature', problem: 'expected the file of one webhook' });
+    const issuer: IssuerWord | undefined =
+      signature === undefined || body === undefined ? undefined : { scheme: 'github-webhook', body, signature };
     for (const problem of problems) printProblem(call, problem);
     const received: { readonly id: string; readonly received: true }[] = [];
     if (drafts.length > 0) {
@@ -62,7 +68,10 @@ export const command: CommandDefinition = {
       try {
         for (const draft of drafts) {
           told = '';
-          const answer = await client.report(draft, signer === undefined ? {} : { signer });
+          const answer = await client.report(draft, {
+            ...(signer === undefined ? {} : { signer }),
+            ...(issuer === undefined ? {} : { issuer }),
+          });
           received.push(answer);
           call.terminal.say(`received ${shortId(answer.id)}  ${titleOf(draft.credential)}${told}`);
         }
@@ -93,7 +102,7 @@ export const command: CommandDefinition = {
 async function intake(
   call: Call,
   keys: IntakeOptions,
-): Promise<{ readonly drafts: readonly ReportDraft[]; readonly problems: readonly Problem[] }> {
+): Promise<{ readonly drafts: readonly ReportDraft[]; readonly problems: readonly Problem[]; readonly body?: string }> {
   const { draftByHand, parseReports } = await import('../../intake/index.ts');
   const [file] = call.arguments;
   const pick = (name: string) => text(call, name);
@@ -110,7 +119,7 @@ async function intake(
       throw fault('usage.invalid', { problem: 'a file is given, so --key-id, --kind, --secret and --secret-stdin say nothing' });
     }
     const bytes = file === '-' ? await call.terminal.readStdin() : await readBytes(resolve(call.cwd, file));
-    return parseReports(bytes, { ...options, name: file });
+    return { ...parseReports(bytes, { ...options, name: file }), body: new TextDecoder().decode(bytes) };
   }
   if (pick('format') !== undefined) throw fault('usage.invalid', { option: '--format', problem: 'there is no file to be of that format' });
   if (pick('keyId') !== undefined) {

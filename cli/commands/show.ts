@@ -40,6 +40,12 @@ function lines(call: Call, status: IncidentStatus): readonly string[] {
     stuckIn(status).map((step) => `${step.id}  ${step.byHand ?? step.failure?.words ?? step.title}`),
   );
   section(
+    'To do by hand',
+    (status.plan?.steps ?? [])
+      .filter((step) => step.provider === 'manual' && status.steps.find((each) => each.id === step.id)?.state !== 'done')
+      .flatMap((step) => [`${step.id}  ${step.title}`, ...step.byHand.split('\n').map((line) => `    ${line}`)]),
+  );
+  section(
     `Steps of round ${status.round}`,
     status.steps.map((step) => stepLine(terminal, step)),
   );

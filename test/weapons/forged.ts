@@ -104,7 +104,7 @@ async function sealed(world: World, { accessKeyId }: Bystander, secret: string):
   return { sealed: reference };
 }
 
-/** Sends it as anybody can who may write to the namespace, with the first place in every queue. */
+/** Sends it as anybody can who may write to the namespace. */
 export async function force(world: World, sighting: Sighting): Promise<string> {
   const workflowId = incidentId(sighting.report.credential);
   await world.client.temporal.workflow.signalWithStart(WorkflowName.LEAK_RESPONSE, {
