@@ -108,7 +108,11 @@ export async function practice(options: AwsSimulatorOptions = {}): Promise<Pract
         account: sim.accountId,
         mode: 'act',
         settings: { endpoint: sim.endpoint, regions: [...sim.regions], signatureRetryMs: 50, ...settings },
-        credentials: { accessKeyId: new Secret(pair.accessKeyId), secretAccessKey: new Secret(pair.secretAccessKey) },
+        credentials: {
+          accessKeyId: new Secret(pair.accessKeyId),
+          secretAccessKey: new Secret(pair.secretAccessKey),
+          ...(pair.sessionToken ? { sessionToken: new Secret(pair.sessionToken) } : {}),
+        },
       });
       open.push(connection);
       return connection;
