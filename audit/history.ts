@@ -54,6 +54,10 @@ export interface HistoryFacts {
   readonly messages: readonly MessageEntry[];
   /** `late`: the start of an activity, which the server writes when the activity ends. */
   readonly times: readonly { readonly eventId: number; readonly at: string; readonly late: boolean }[];
+  /** When timers are due that were started and neither fired nor were cancelled, ISO, UTC. */
+  readonly due: readonly string[];
+  /** What updates were answered, by the event in which they were accepted; `undefined` where the answer is a failure. */
+  readonly answers: readonly { readonly acceptedEventId: number; readonly eventId: number; readonly result: unknown }[];
   readonly events: number;
 }
 
@@ -140,6 +144,8 @@ export function readHistory(history: History): HistoryFacts {
   const activities = new Map<number, ActivityEntry>();
   const messages: MessageEntry[] = [];
   const times: { eventId: number; at: string; late: boolean }[] = [];
+  const timers = new Map<number, string>();
+  const answers: { acceptedEventId: number; eventId: number; result: unknown }[] = [];
   const unheard: ActivityEntry[] = [];
   let end: { end: NonNullable<HistoryFacts['end']>; endedAt: string; result?: unknown } | undefined;
   const activity = (id: unknown): ActivityEntry => {
@@ -209,6 +215,23 @@ export function readHistory(history: History): HistoryFacts {
         unheard.push(entry);
         break;
       }
+      case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED: {
+        const answer = event.workflowExecutionUpdateCompletedEventAttributes;
+        answers.push({ acceptedEventId: Number(answer?.acceptedEventId ?? 0), eventId, result: valuesOf(answer?.outcome?.success)[0] });
+        break;
+      }
+      case EventType.EVENT_TYPE_TIMER_STARTED: {
+        const wait = event.timerStartedEventAttributes?.startToFireTimeout;
+        const ms = Number(wait?.seconds ?? 0) * 1000 + Math.floor((wait?.nanos ?? 0) / 1_000_000);
+        timers.set(eventId, new Date(Math.min(Date.parse(at) + ms, 8.64e15)).toISOString());
+        break;
+      }
+      case EventType.EVENT_TYPE_TIMER_FIRED:
+        timers.delete(Number(event.timerFiredEventAttributes?.startedEventId));
+        break;
+      case EventType.EVENT_TYPE_TIMER_CANCELED:
+        timers.delete(Number(event.timerCanceledEventAttributes?.startedEventId));
+        break;
       case EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
         for (const entry of unheard.splice(0)) entry.heardBy = eventId;
         break;
@@ -253,6 +276,8 @@ export function readHistory(history: History): HistoryFacts {
     activities: [...activities.values()],
     messages,
     times,
+    due: end ? [] : [...timers.values()],
+    answers,
     events: events.length,
   };
 }

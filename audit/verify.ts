@@ -21,14 +21,14 @@ import type {
   ReviewInput,
   RuleInput,
 } from '../domain/messages.ts';
-import { WorkflowName } from '../domain/messages.ts';
+import { UpdateName, WorkflowName } from '../domain/messages.ts';
 import { type PlanStep, planHash } from '../domain/plan.ts';
 import { brokenLink, type ChainEntry, emptyHead, RecordType } from '../domain/record.ts';
 import type { AnyRecord, RecordAs } from '../domain/record-bodies.ts';
 import { ruleOnDecision } from '../domain/ruling.ts';
 import { KeyRole, type People, type Trust } from '../domain/trust.ts';
 import { checkWarrant } from '../domain/warrant.ts';
-import { BundleFile, type BundleFiles, recordPath, textOf } from './bundle.ts';
+import { BundleFile, type BundleFiles, policyPath, recordPath, textOf } from './bundle.ts';
 import { type ActivityEntry, type History, type HistoryFacts, historyJson, parseHistory, readHistory, recordsNamed } from './history.ts';
 import { openRecord, parseEnvelope } from './records.ts';
 import { rederiveJudgement } from './rederive.ts';
@@ -439,6 +439,12 @@ function checkCoverage(bundle: Opened): string[] {
   twice(inHistory, 'is named by two activities');
   const chained = new Set(inChain.map(recordPath));
   for (const path of files) if (!chained.has(path)) problems.push(`${path.slice(0, 24)}… is in no link of the chain`);
+  const policies = new Set(bundle.of('verdict').map(({ record }) => policyPath(record.body.policy)));
+  const known = new Set<string>(Object.values(BundleFile));
+  for (const path of bundle.files.keys()) {
+    if (!files.has(path) && !known.has(path) && !policies.has(path) && !/^trust\/\d{1,9}\.yaml$/.test(path))
+      problems.push(`${path.slice(0, 80)} is no part of a bundle`);
+  }
   const named = new Set(inHistory);
   for (const hash of inChain) if (!named.has(hash)) problems.push(`record ${near(hash)} is named by no activity`);
   for (const hash of named)
@@ -558,6 +564,9 @@ function checkTimes(bundle: Opened): string[] {
       problems.push(`the activity of event ${eventId} ended before it began`);
   }
   const last = facts.times.at(-1);
+  // The server fires a timer when it is due, whoever is away. One that is overdue says that what came after was left out.
+  for (const due of facts.due)
+    if (Date.parse(due) < Date.parse(manifest.madeAt) - skewMs) problems.push(`a timer was due at ${due}, and nothing says that it fired`);
   if (last && Date.parse(last.at) > Date.parse(manifest.madeAt) + skewMs) problems.push('the history goes on after the bundle was made');
   for (const activity of facts.activities) {
     for (const hash of recordsNamed(activity)) {
@@ -605,7 +614,33 @@ function checkResults(bundle: Opened): string[] {
       problems.push(`${activity.type} (event ${activity.eventId}): ${error instanceof Error ? error.message : 'unreadable'}`);
     }
   }
-  return problems;
+  return [...problems, ...answerProblems(bundle)];
+}
+
+/** Whoever was answered was answered what is on record. */
+function answerProblems(bundle: Opened): string[] {
+  const { messages, answers, activities } = bundle.facts;
+  const rulings = new Set(activities.flatMap((activity) => (activity.type === 'rule' ? [canonicalJson(activity.result ?? null)] : [])));
+  const looks = new Map(
+    activities.flatMap((activity) =>
+      activity.type === 'inspect' ? [[(activity.result as InspectResult | undefined)?.record, activity]] : [],
+    ),
+  );
+  return answers.flatMap(({ acceptedEventId, eventId, result }) => {
+    const { name } = messages.find((message) => message.eventId === acceptedEventId) ?? {};
+    const answer = result as { record?: Hash; observation?: unknown; finished?: boolean } | undefined;
+    if (result === undefined) return [];
+    if (name === UpdateName.DECIDE) return rulings.has(canonicalJson(result)) ? [] : [`the answer of event ${eventId} is no ruling`];
+    if (name !== UpdateName.FINISH) return [`event ${eventId} answers what nobody asked`];
+    // Where nothing was looked at the answer is that it was not finished.
+    if (answer?.record === undefined) return answer?.finished === false ? [] : [`the answer of event ${eventId} stands on nothing`];
+    const look = looks.get(answer.record);
+    const { observation } = (look?.result as InspectResult | undefined) ?? {};
+    return same(observation, answer.observation) &&
+      (answer.finished !== true || (observation as { state?: unknown } | undefined)?.state === 'no')
+      ? []
+      : [`the answer of event ${eventId} is not what was seen`];
+  });
 }
 
 /** Where an activity's arguments and result say something else than the records it left. */

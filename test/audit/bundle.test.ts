@@ -7,6 +7,7 @@ import { BundleFile, type BundleFiles, packBundle, readBundle, textOf, unpackBun
 import { readKey } from '../../audit/keys.ts';
 import { type Replay, type ReplayOutcome, replayInChild } from '../../audit/replay.ts';
 import { signerFrom } from '../../audit/signing.ts';
+import { openStatement } from '../../audit/statement.ts';
 import { type ClaimKind, type Verification, type VerifyOptions, verifyBundle } from '../../audit/verify.ts';
 import { codeOf } from '../../domain/errors.ts';
 import { PayloadType } from '../../domain/record.ts';
@@ -192,7 +193,11 @@ describe('a single change is caught', { timeout: 240_000 }, () => {
     async () => {
       const known =
         outcomes.get(made) ??
-        (await replayInChild({ code: release.code, history: made.files.get(BundleFile.HISTORY) as Uint8Array, workflowId: '' }));
+        (await replayInChild({
+          code: release.code,
+          history: made.files.get(BundleFile.HISTORY) as Uint8Array,
+          workflowId: openStatement(made.files).statement.predicate.incident,
+        }));
       outcomes.set(made, known);
       return known;
     };
