@@ -63,7 +63,7 @@ export function readEdition(paths: { readonly trust: string; readonly people: st
     signatures: file.signatures,
     countersignatures: file.countersignatures ?? [],
   };
-  expectNone(faultOfEdition(edition, { root, verify }), paths);
+  expectNone(faultOfEdition(edition, { root, verify }), { file: paths.trust });
   return edition;
 }
 
@@ -295,14 +295,16 @@ export function inspectTrust(
 
 /**
  * Publishes an edition as a worker would accept it: into the history, then people.yaml, then trust.yaml, then the store. Killed at any point, what is in force is the one
- * before or this one: workers take no trust whose people do not fit, and enter by themselves what they find whole. `before` is the one in force.
+ * before or this one: workers take no trust whose people do not fit, and enter by themselves what they find whole. Answers what was in force, and what is.
  */
-export function publishEdition(place: TrustPlace, before: Edition, edition: Edition): Edition {
+export function publishEdition(place: TrustPlace, edition: Edition): { readonly before: Edition; readonly published: Edition } {
+  // Where no worker has run yet, what is in force is entered here.
+  const before = openTrust(place).edition();
   const now = (place.clock ?? (() => new Date()))().toISOString();
   expectNone(faultOfSuccession(before, edition, { root: place.root, verify, now, fresh: true }), { serial: edition.trust.serial });
   keepInHistory(place.trust, before);
   restoreFiles(place, edition);
-  return acceptEdition(place.names, place.root, before, edition, now);
+  return { before, published: acceptEdition(place.names, place.root, before, edition, now) };
 }
 
 /** Writes the files of an edition: people first, so that no reader sees a trust whose people are to come. */

@@ -17,7 +17,7 @@ export const command: CommandDefinition = {
   async run(call) {
     const setting = settingOf(call);
     const place = await placeOf(setting);
-    const { acceptedEditions, openTrust, publishEdition, restoreFiles } = await import('../../audit/editions.ts');
+    const { acceptedEditions, publishEdition, restoreFiles } = await import('../../audit/editions.ts');
     const [name] = call.arguments;
     if (name === undefined) {
       const inForce = acceptedEditions(place.names, place.root).at(-1);
@@ -31,9 +31,7 @@ export const command: CommandDefinition = {
       return 0;
     }
     const { edition } = await editionIn(call, name);
-    // Where no worker has run yet, the trust before it is entered first.
-    const before = openTrust(place).edition();
-    const published = publishEdition(place, before, edition);
+    const { before, published } = publishEdition(place, edition);
     const changes = changesBetween(before, published);
     call.terminal.answer({ serial: published.trust.serial, issuedAt: published.trust.issuedAt, changes }, [
       `Serial ${published.trust.serial} of ${when(published.trust.issuedAt)} is in force.`,

@@ -87,10 +87,30 @@ describe('a trust file that follows', () => {
     expect(worker.people()).toEqual(cast.first().people);
   });
 
+  it('may begin anew under another root, which is pinned by hand, in the same store and with the same keys', () => {
+    const second = publishEdition(cast.place, cast.signed(cast.first(), ['ada', 'ben'])).published;
+    const root = newKey({ role: 'root', from: second.trust.issuedAt, until: '2036-01-01T00:00:00.000Z' });
+    const { previous: _p, proposedBy: _b, ...trust } = second.trust;
+    const keys = [...trust.keys.filter(({ role }) => role !== 'root'), trustedKeyOf(root)];
+    const first = signEdition({ ...second, trust: { ...trust, serial: 1, keys }, signatures: [], countersignatures: [] }, root);
+    const place = { ...cast.place, root: root.public };
+    expect(() => openTrust(place)).toThrow(expect.objectContaining({ code: 'trust.bad-signature' }));
+    put(first);
+    rmSync(join(cast.folder, 'trust-history'), { recursive: true });
+    const worker = openTrust(place);
+    expect(worker.trust()).toEqual(first.trust);
+    publishEdition(place, signEdition(signEdition(signEdition(cast.after(first), root), cast.person('ada')), cast.person('ben')));
+    later();
+    expect(worker.trust().serial).toBe(2);
+    // A worker that has the old root pinned still goes by the old sequence, and says that the file is none of it.
+    expect(cast.open().trust()).toEqual(second.trust);
+    expect(cast.said.map(({ code }) => code)).toEqual(['trust.bad-signature']);
+  });
+
   it('is published so that a worker reads it whole at any moment, and is kept for a store that is lost', () => {
     const worker = cast.open();
-    const second = publishEdition(cast.place, cast.first(), cast.signed(cast.first(), ['ada', 'ben']));
-    const third = publishEdition(cast.place, second, cast.signed(second, ['ben', 'ada']));
+    const second = publishEdition(cast.place, cast.signed(cast.first(), ['ada', 'ben'])).published;
+    const third = publishEdition(cast.place, cast.signed(second, ['ben', 'ada'])).published;
     later();
     expect(worker.trust()).toEqual(third.trust);
     expect(readdirSync(join(cast.folder, 'trust-history')).sort()).toEqual(['1.yaml', '2.yaml', '3.yaml']);
