@@ -41,15 +41,19 @@ export function createRule(deps: JudgeDeps) {
         standsOn: input.standsOn,
         body,
       });
-      if (ruling.accepted && ruling.verdict === 'reject' && input.planHash) await markGate(deps, input.planHash, ruling.gate, 'rejected');
+      if (ruling.accepted && ruling.verdict === 'reject' && input.planHash)
+        await markGate(deps, input.planHash, ruling.gate, 'rejected', ownerOf(input));
       return { ...ruling, record };
     });
   };
 }
 
+/** A ruling by its run and activity: a retry of the activity is the same one. */
+const ownerOf = (input: RuleInput): string => `${input.run}|${activityInfo().activityId}`;
+
 /** Whether another ruling has counted the decision of that id. Where none has and this one is to, it takes the id. */
 async function isCounted(deps: JudgeDeps, input: RuleInput, id: string, take: boolean): Promise<boolean> {
-  const owner = `${input.run}|${activityInfo().activityId}`;
+  const owner = ownerOf(input);
   const name = `decisions/${hashOf({ id }).slice('sha256:'.length)}`;
   const there = take ? (await deps.store.createIfAbsent(name, new TextEncoder().encode(owner))).existing : await deps.store.read(name);
   return there !== undefined && new TextDecoder().decode(there) !== owner;
@@ -64,7 +68,11 @@ async function standingOf(deps: JudgeDeps, input: RuleInput): Promise<readonly G
   return await Promise.all(
     input.standing.map(async (each) => {
       if (each.state !== 'open' || plan === undefined) return each;
-      const seen = async (what: GateMark): Promise<boolean> => (await deps.store.read(`gates/${plan}/${each.gate}/${what}`)) !== undefined;
+      const seen = async (what: GateMark): Promise<boolean> => {
+        const mark = await deps.store.read(`gates/${plan}/${each.gate}/${what}`);
+        // What an earlier attempt of this very ruling has marked is no answer to it: only its own was lost.
+        return mark !== undefined && new TextDecoder().decode(mark).split(' ')[1] !== ownerOf(input);
+      };
       if (await seen('rejected')) return { ...each, state: 'rejected' as const };
       if (await seen('defaulted')) return { ...each, state: 'defaulted' as const };
       return (await seen('opened')) ? each : { ...each, state: 'pending' as const };
@@ -75,10 +83,13 @@ async function standingOf(deps: JudgeDeps, input: RuleInput): Promise<readonly G
 type GateMark = 'opened' | 'rejected' | 'defaulted';
 
 /** Marks what happened to a gate once, in the store, by the judge's own clock: a message may say anything of it later. Answers when it was marked first. */
-async function markGate(deps: JudgeDeps, planHash: Hash, gate: string, what: GateMark): Promise<string> {
+async function markGate(deps: JudgeDeps, planHash: Hash, gate: string, what: GateMark, owner?: string): Promise<string> {
   const now = deps.clock().toISOString();
-  const mark = await deps.store.createIfAbsent(`gates/${planHash}/${gate}/${what}`, new TextEncoder().encode(now));
-  return mark.created ? now : new TextDecoder().decode(mark.existing);
+  const mark = await deps.store.createIfAbsent(
+    `gates/${planHash}/${gate}/${what}`,
+    new TextEncoder().encode(owner ? `${now} ${owner}` : now),
+  );
+  return mark.created ? now : (new TextDecoder().decode(mark.existing).split(' ')[0] ?? now);
 }
 
 /** How much earlier than the judge the run may have begun to count a gate's time, in milliseconds. */

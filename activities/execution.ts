@@ -56,7 +56,7 @@ export function createApply(deps: ProviderDeps, lanes = new Lanes()) {
             const { plan, step, before, action, attested } = await course.admit(input.warrant.decisions);
             const held = await heldOf(deps, plan, step, 'apply', input.heldBy);
             const made = await madeBy(deps, plan, input.made);
-            const context = { ...contextOf(deps, pulse, plan, step, made, await inventoryOf(deps, plan), held.by), attested };
+            const context = { ...contextOf(deps, pulse, plan, step, made, await inventoryOf(deps, plan), held), attested };
             await course.expectStanding();
             // What an earlier attempt has done and recorded is not done again: only its answer was lost.
             const earlier = await course.earlier();
@@ -100,7 +100,7 @@ export function createRevert(deps: ProviderDeps, lanes = new Lanes()) {
             const { plan, step, before, action } = await course.admit([input.because], input);
             const held = await heldOf(deps, plan, step, 'revert', input.heldBy);
             const made = await madeBy(deps, plan, input.made);
-            const context = contextOf(deps, pulse, plan, step, made, await inventoryOf(deps, plan), held.by);
+            const context = contextOf(deps, pulse, plan, step, made, await inventoryOf(deps, plan), held);
             const reverted = action.revert
               ? await action.revert(step.target, before, context)
               : {
@@ -195,16 +195,16 @@ async function heldOf(
   step: PlanStep,
   direction: 'apply' | 'revert',
   told: readonly string[] = [],
-): Promise<{ readonly by: readonly string[]; settle(): Promise<void> }> {
+): Promise<{ readonly by: readonly string[]; readonly counted: boolean; settle(): Promise<void> }> {
   const name = step.action.slice(step.provider.length + 1);
   const lifted = direction === 'apply' ? liftedBy(name) : name;
   const { hold } = step;
-  if (hold === undefined || (lifted ?? name) in liftOf === false) return { by: told, settle: async () => undefined };
+  if (hold === undefined || (lifted ?? name) in liftOf === false) return { by: told, counted: false, settle: async () => undefined };
   const holders = new Holders(deps.store);
   const control = { provider: deps.provider, account: deps.account, principal: hold, action: lifted ?? name };
-  if (lifted === undefined) return { by: told, settle: () => holders.take(control, plan.incident) };
+  if (lifted === undefined) return { by: told, counted: true, settle: () => holders.take(control, plan.incident) };
   const by = new Set([...told, ...(await holders.others(control, plan.incident))]);
-  return { by: [...by].sort(), settle: () => holders.letGo(control, plan.incident) };
+  return { by: [...by].sort(), counted: true, settle: () => holders.letGo(control, plan.incident) };
 }
 
 /** Everything that is done to one step goes through one lane. */
@@ -282,10 +282,26 @@ class Course {
         because: 'it was taken over another snapshot',
       });
     }
+    await this.#expectCapture(plan, checked.step);
     this.#admitted = { plan, step: checked.step };
     const action = actionFor(deps, checked.step);
     const before = snapshot.body.befores[stepKey(checked.step.action, checked.step.target)];
     return { plan, step: checked.step, before, action, attested: checked.approvals ?? [] };
+  }
+
+  /**
+   * What a step is taken back to is what it was applied over: the snapshot that its apply named. Another one, made later by whoever holds a worker's key, could have an undo write what
+   * never stood there.
+   */
+  async #expectCapture(plan: Plan, step: PlanStep): Promise<void> {
+    const name = `captured/${planHash(plan)}/${step.id}`;
+    const { incident, snapshot } = this.#warrant;
+    const there =
+      this.#direction === 'apply'
+        ? (await this.#deps.store.createIfAbsent(name, new TextEncoder().encode(snapshot))).existing
+        : await this.#deps.store.read(name);
+    if (there !== undefined && new TextDecoder().decode(there) !== snapshot)
+      throw fault('warrant.not-captured', { incident, step: step.id, because: 'the step was applied over another snapshot' });
   }
 
   /**
@@ -436,7 +452,7 @@ function contextOf(
   step: PlanStep,
   made: Readonly<Record<string, Readonly<Record<string, string>>>>,
   inventory: InventoryFinding,
-  heldBy?: readonly string[],
+  held: { readonly by: readonly string[]; readonly counted: boolean } = { by: [], counted: false },
 ): StepContext {
   return {
     incident: plan.incident,
@@ -447,7 +463,11 @@ function contextOf(
     sleep: pulse.sleep,
     timing: deps.timing,
     sealing: deps.sealing,
-    params: heldBy && heldBy.length > 0 ? { ...step.params, heldBy } : step.params,
+    params: {
+      ...step.params,
+      ...(held.by.length > 0 ? { heldBy: held.by } : {}),
+      ...(held.counted ? { counted: true } : {}),
+    },
     made,
     inventory,
   };

@@ -1,4 +1,4 @@
-import { askedAt, faultOfPlace, faultOfRight, faultOfSigner, incidentGate, readDecision, type Verify } from './authority.ts';
+import { askedAt, faultOfPlace, faultOfRight, faultOfSigner, incidentGate, incidentRoles, readDecision, type Verify } from './authority.ts';
 import { hashOf } from './canonical.ts';
 import { DecisionVerdict } from './decision.ts';
 import type { ErrorCode } from './errors.ts';
@@ -185,6 +185,9 @@ function faultOfGate(question: WarrantQuestion, step: PlanStep): Refusal {
   for (const record of question.authorities) {
     const read = decisionIn(question, record, gate.id, DecisionVerdict.APPROVE);
     if (typeof read === 'string') last = read;
+    // Whom a gate asks is the plan's word. What cannot be undone takes somebody who answers for incidents, whatever the plan says.
+    else if (question.irreversible && faultOfRight(read.by, { people: question.people, roles: incidentRoles, barred: gate.barred }))
+      last = `${read.by} may not decide what cannot be undone`;
     else approvers.add(read.by);
   }
   const quorum = Math.max(1, asked.quorum);

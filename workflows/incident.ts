@@ -41,6 +41,8 @@ export interface StepCourse {
   acceptedAt?: string;
   residual?: Residual;
   refusedBy?: string;
+  /** Why it was left as it is, as last said. */
+  kept?: string;
   /** The record of its undo, and of the decision by which it was refused or taken back. */
   undo?: Hash;
   because?: Hash;
@@ -104,6 +106,8 @@ export class Incident {
   readonly refused: DecisionRuling[] = [];
   rollback: { record: Hash; by: string } | undefined;
   dismissal: { record: Hash; by: string } | undefined;
+  /** What a rollback came to, as last said. */
+  cameTo = '';
   /** The rollback or dismissal has been carried out; what is planned after it only lifts residuals. */
   unwound = false;
   /** A worse sighting came: finish what runs, then assess again. */

@@ -196,6 +196,8 @@ async function takeSightings(incident: Incident): Promise<void> {
             ...(previous.previousRun ? { previousRun: previous.previousRun } : {}),
           }
         : received;
+      // From the first report on the list shows that nothing is known yet, for as long as nobody can look.
+      incident.show();
       if (received.weight > weight) {
         if (!opening && incident.judged) incident.reassess = true;
         weight = received.weight;

@@ -18,23 +18,30 @@ export async function unwind(incident: Incident, because: { readonly record: Has
     const courses = incident.all.filter(({ status: { state } }) => state === 'done' || state === 'failed' || state === 'stuck');
     for (const course of reverseOrder(courses)) {
       if (course.step.reversibility === 'irreversible') {
-        if (course.status.state === 'done') incident.note('engine', `${course.step.title}: cannot be taken back`);
+        if (course.status.state === 'done') leave(incident, course, 'cannot be taken back');
         continue;
       }
       const kept = keptBy(course, courses);
-      if (kept) incident.note('engine', `${course.step.title}: left as it is, since ${kept}`);
+      if (kept) leave(incident, course, `left as it is, since ${kept}`);
       else await revert(incident, course, because);
     }
   });
   const left = distinct(incident.all.flatMap((course) => (course.residual ? [course.residual] : [])));
   incident.residuals = left;
   const words = incident.rollback ? 'rolled back' : 'dismissed, and what was done taken back';
-  incident.note(
-    'engine',
+  const told =
     left.length > 0
       ? `${words}; what must stand on: ${left.map((each) => `${each.what} until ${each.until ?? 'a person says otherwise'}`).join('; ')}`
-      : words,
-  );
+      : words;
+  // An undo that is tried again and again says what is new, and not the same each time.
+  if (told !== incident.cameTo) incident.note('engine', told);
+  incident.cameTo = told;
+}
+
+/** Says why a step is left as it is; once, until there is another reason. */
+function leave(incident: Incident, course: StepCourse, why: string): void {
+  if (course.kept !== why) incident.note('engine', `${course.step.title}: ${why}`);
+  course.kept = why;
 }
 
 /**

@@ -6,7 +6,7 @@ import { type AwsAccount, heldBy } from './account.ts';
 import { momentOf, second } from './cut-off.ts';
 import type { PolicyBefore } from './cut-off-sessions.ts';
 import { manifest } from './manifest.ts';
-import { cutOffDocument, cutOffPolicy, isMarked, markOf, sameDocument } from './policies.ts';
+import { cutOffDocument, cutOffIn, cutOffPolicy, isMarked, markOf, sameDocument } from './policies.ts';
 import { readRoleCutOff, removeRolePolicy, roleGone, roleResidualOf, roleStandsUntil, writeRolePolicy } from './role.ts';
 
 /**
@@ -82,6 +82,9 @@ export function cutOffRole(account: AwsAccount): Action<PolicyBefore> {
       if (standing.found === 'no-role')
         return { outcome: 'absent', requestIds: calls.requestIds, observation: roleGone(account, calls, name) };
       if (sameDocument(standing.document, before.document)) return answer('already', 'the policy is as it was captured');
+      // A cut-off of the engine's own that was captured is another incident's, which lifts it when it is due: it is not for us to bring back.
+      const theirs = before.document !== undefined && cutOffIn(before.document) !== undefined;
+      if (standing.document === undefined && theirs) return answer('already', 'no cut-off stands');
       if (standing.at === undefined) {
         throw fault('provider.conflict', { role: name, policy: cutOffPolicy, because: 'somebody has changed it since' });
       }
@@ -100,7 +103,7 @@ export function cutOffRole(account: AwsAccount): Action<PolicyBefore> {
       }
       if (standing.document === undefined || !isMarked(standing.document, markOf(context)))
         throw fault('provider.conflict', { role: name, policy: cutOffPolicy, because: 'another step has stamped it since' });
-      if (before.document === undefined) await removeRolePolicy(calls, name);
+      if (before.document === undefined || theirs) await removeRolePolicy(calls, name);
       else await writeRolePolicy(calls, name, before.document);
       return answer('changed', `the cut-off of ${second(standing.at)} is lifted: the last session before it has expired`);
     },

@@ -5,7 +5,7 @@ import type { Action, Reverted } from '../contract.ts';
 import { type AwsAccount, heldBy, readKeys, removePolicy, userGone, writePolicy } from './account.ts';
 import { momentOf, readCutOff, residualOf, second, stamp, standsUntil, stillActive } from './cut-off.ts';
 import { manifest } from './manifest.ts';
-import { cutOffPolicy, isMarked, markOf, sameDocument } from './policies.ts';
+import { cutOffIn, cutOffPolicy, isMarked, markOf, sameDocument } from './policies.ts';
 
 /** The inline policy that stood under the name, if any. */
 export interface PolicyBefore {
@@ -82,6 +82,9 @@ export function cutOffSessions(account: AwsAccount): Action<PolicyBefore> {
       });
       if (standing.found === 'no-user') return { outcome: 'absent', requestIds: calls.requestIds, observation: userGone(calls, user) };
       if (sameDocument(standing.document, before.document)) return answer('already', 'the policy is as it was captured');
+      // A cut-off of the engine's own that was captured is another incident's, which lifts it when it is due: it is not for us to bring back.
+      const theirs = before.document !== undefined && cutOffIn(before.document) !== undefined;
+      if (standing.document === undefined && theirs) return answer('already', 'no cut-off stands');
       if (standing.at === undefined) {
         throw fault('provider.conflict', { user, policy: cutOffPolicy, because: 'somebody has changed it since' });
       }
@@ -100,7 +103,7 @@ export function cutOffSessions(account: AwsAccount): Action<PolicyBefore> {
         };
       }
       if (!ours) throw fault('provider.conflict', { user, policy: cutOffPolicy, because: 'another step has stamped it since' });
-      if (before.document === undefined) await removePolicy(calls, user, cutOffPolicy);
+      if (before.document === undefined || theirs) await removePolicy(calls, user, cutOffPolicy);
       else await writePolicy(calls, user, cutOffPolicy, before.document);
       return answer('changed', `the cut-off of ${second(standing.at)} is lifted: the last session before it has expired`);
     },

@@ -72,8 +72,14 @@ export function denyPrincipal(account: AwsAccount): Action<PolicyBefore> {
         ...(residual ? { residual } : {}),
       });
       if (read.found === 'no-user') return { outcome: 'absent', requestIds: calls.requestIds, observation: userGone(calls, user) };
-      if (sameDocument(standing, before.document)) return answer('already', `${holdPolicy} is as it was captured`);
       const others = heldBy(context);
+      // A hold of the engine's own that was captured is another incident's: whether it stands is for the count of holders to say, and not for us to bring back.
+      const theirs = before.document !== undefined && isHold(before.document);
+      if (standing === undefined && theirs) return answer('already', `no ${holdPolicy} stands`);
+      const asBefore = sameDocument(standing, before.document);
+      // With the engine's count at hand the last holder takes it off, whoever put it on; without, what another incident put on is not ours.
+      const last = context.params['counted'] === true && others.length === 0;
+      if (asBefore && !(theirs && last)) return answer('already', `${holdPolicy} is as it was captured`);
       if (others.length > 0) {
         return {
           outcome: 'already',
@@ -82,9 +88,10 @@ export function denyPrincipal(account: AwsAccount): Action<PolicyBefore> {
           facts: { heldBy: others },
         };
       }
-      if (standing === undefined || !isMarked(standing, markOf(context)) || !deniesAll(standing)) throw changed(user, holdPolicy);
+      const ours = standing !== undefined && isMarked(standing, markOf(context)) && deniesAll(standing);
+      if (standing === undefined || !(ours || (last && isHold(standing)))) throw changed(user, holdPolicy);
       const residual = lifeOf(context) > 0 ? await ensureCutOff(account, calls, user, context) : undefined;
-      if (before.document === undefined) await removePolicy(calls, user, holdPolicy);
+      if (before.document === undefined || theirs) await removePolicy(calls, user, holdPolicy);
       else await writePolicy(calls, user, holdPolicy, before.document);
       return answer('changed', `${holdPolicy} is gone from ${user}`, residual);
     },
