@@ -228,6 +228,16 @@ export function makeReport(source: ReportSource): IncidentReport {
           ]),
         ),
       ),
+      // How far the last look could see, source by source.
+      ...of('finding')
+        .slice(-1)
+        .flatMap(({ record: { body } }) =>
+          body.logs.map(({ source, passed }) =>
+            passed.state === 'yes'
+              ? `${source} of ${body.provider}/${body.account} is complete up to ${passed.until ?? passed.at}, and what came after was not looked at`
+              : `${source} of ${body.provider}/${body.account} is not known to be complete: ${passed.state === 'unknown' ? passed.why : passed.evidence}`,
+          ),
+        ),
     ],
     mapping: mappingOf(
       result?.contained ?? judged?.contained ?? 'unknown',

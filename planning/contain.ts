@@ -1,7 +1,7 @@
 import type { Consumer } from '../domain/assessment.ts';
 import { hashOf } from '../domain/canonical.ts';
 import { type Draft, Gate, listed, type View, type Wanted } from './draft.ts';
-import { type Member, Standing, stampOf } from './facts.ts';
+import { controlOf, type Member, Standing, stampOf } from './facts.ts';
 import type { Principal } from './kinds/kind.ts';
 
 /** So many credentials at once, or so deep a chain, is more than an engine should turn off unasked. */
@@ -273,7 +273,7 @@ const alive = (standing: Standing): boolean => standing !== Standing.DEAD && sta
 /** Whether a later stamp would stop it. One whose time of issue nobody knows is stamped after once, in the round that finds it. */
 function needsStamp({ reach, knowledge, providerTime }: View, member: Member, principal: Principal): boolean {
   if (!knowledge.stoppedBy(member.credential).includes(knowledge.cutOff(principal).action)) return false;
-  const step = reach.done.active(knowledge.provider, knowledge.cutOff(principal));
+  const step = controlOf(reach.done, knowledge, knowledge.cutOff(principal));
   const stamp = step && stampOf(step, knowledge);
   if (stamp === undefined) return true;
   const issued = member.credential.issuedAt ? Date.parse(member.credential.issuedAt) : undefined;

@@ -6,6 +6,7 @@ import type { GateRule, Verdict } from '../domain/policy.ts';
 import type { SealedRef } from '../domain/report.ts';
 import type { Reach } from './facts.ts';
 import type { KindKnowledge, Lever, Principal } from './kinds/kind.ts';
+import { isCutOff } from './levers.ts';
 
 /** How an account may be used, and how fast it is, where its configuration says so. */
 export interface AccountTerms {
@@ -290,6 +291,8 @@ export class Draft {
       impact: wish.impact,
       affects: wish.affects ?? [],
       after: needs.map((id) => ({ state: 'planned', id })),
+      // Stamped by hand once, and something was issued since.
+      again: wish.again === true && isCutOff({ action: `${provider}/${lever.action}` }),
     });
   }
 }

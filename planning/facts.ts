@@ -265,7 +265,7 @@ function standingOf(
       const lever = action === 'deny-principal' ? knowledge.deny(principal) : knowledge.cutOff(principal);
       if (lever.action !== action) continue;
       const key = `${action}\n${principal.id}`;
-      if (!on.controls.has(key)) on.controls.set(key, done.active(knowledge.provider, lever));
+      if (!on.controls.has(key)) on.controls.set(key, controlOf(done, knowledge, lever));
       const step = on.controls.get(key);
       // An administrator's look-up says that it exists, which a control on its principal does not change; only its own use would.
       if (!step || seenSince(step, ['probe'])) continue;
@@ -277,6 +277,12 @@ function standingOf(
     }
   }
   return live.state === 'yes' ? Standing.STANDS : Standing.UNKNOWN;
+}
+
+/** The step that put a control on a principal: the engine's own, or the attested one of a person where the engine's has failed too often. */
+export function controlOf(done: Done, knowledge: Pick<KindKnowledge, 'provider'>, lever: Lever): DoneStep | undefined {
+  const byHand = { action: 'by-hand', target: { account: 'manual', of: `${knowledge.provider}/${lever.action}`, subject: lever.subject } };
+  return done.active(knowledge.provider, lever) ?? done.active('manual', byHand);
 }
 
 /**

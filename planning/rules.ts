@@ -381,9 +381,15 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
 
   function stops(step: PlanStep, member: Member): boolean {
     if (step.action === 'manual/contain') return step.target.credential === member.id;
-    if (step.action === 'manual/by-hand')
-      return step.target.of?.endsWith('/disable-key') === true && step.target.subject === member.credential.locator.accessKeyId;
+    const of = step.action === 'manual/by-hand' ? (step.target.of?.split('/')[1] ?? '') : undefined;
+    if (of === 'disable-key') return step.target.subject === member.credential.locator.accessKeyId;
     if (!knowledge || !member.principal) return false;
+    if (of !== undefined)
+      return (
+        step.target.subject === member.principal.name &&
+        knowledge.stoppedBy(member.credential).includes(of) &&
+        !knowledge.standsAlone(member.credential)
+      );
     if (step.action === `${knowledge.provider}/disable-key`) return step.target.accessKeyId === member.credential.locator.accessKeyId;
     const name = step.action.split('/')[1] ?? '';
     return (
