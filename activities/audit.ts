@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { BundleFile, bytesOf, packBundle, policyPath, recordPath } from '../audit/bundle.ts';
+import { BundleFile, bytesOf, editionPath, packBundle, policyPath, recordPath } from '../audit/bundle.ts';
+import { editionText, trustText as trustTextOf } from '../audit/editions.ts';
 import { decodeHistory, encodeHistory, historyJson, readHistory, recordsNamed } from '../audit/history.ts';
 import { openRecord } from '../audit/records.ts';
 import { makeReport, reportHtml, reportJson } from '../audit/report.ts';
 import { predicateOf, sealBundle } from '../audit/statement.ts';
-import { parsePeople, parseTrust } from '../audit/trust.ts';
+import { parsePeople, parseTrust, peopleText as peopleTextOf } from '../audit/trust.ts';
 import { canonicalJson, type Hash } from '../domain/canonical.ts';
 import { fault } from '../domain/errors.ts';
 import { type ExportInput, type ExportResult, type IncidentResult, QueryName } from '../domain/messages.ts';
@@ -67,7 +68,13 @@ export function createExportBundle(deps: JudgeDeps) {
         files.set(BundleFile.HISTORY_JSON, bytesOf(historyJson(history)));
         files.set(BundleFile.CHAIN, bytesOf(`${canonicalJson(chain)}\n`));
         const { trust: trustFile, people: peopleFile } = deps.configuration;
-        const [trustText, peopleText] = [readFileSync(trustFile, 'utf8'), readFileSync(peopleFile, 'utf8')];
+        // What is in force, and not what lies in the files: those may be refused ones.
+        const editions = deps.editions?.() ?? [];
+        const last = editions.at(-1);
+        const [trustText, peopleText] = last
+          ? [trustTextOf(last), peopleTextOf(last.people)]
+          : [readFileSync(trustFile, 'utf8'), readFileSync(peopleFile, 'utf8')];
+        for (const edition of editions.slice(0, -1)) files.set(editionPath(edition.trust.serial), bytesOf(editionText(edition)));
         files.set(BundleFile.TRUST, bytesOf(trustText));
         files.set(BundleFile.PEOPLE, bytesOf(peopleText));
         files.set(BundleFile.CODE, bytesOf(deps.workflowCode.code));

@@ -7,7 +7,7 @@ import type { AccountEntry, Configuration } from '../domain/configuration.ts';
 import type { ProviderManifest } from '../domain/manifest.ts';
 import type { Policy } from '../domain/policy.schema.ts';
 import type { Envelope } from '../domain/record.ts';
-import type { People, Trust } from '../domain/trust.ts';
+import type { Edition, People, Trust } from '../domain/trust.ts';
 import type { Issuer } from '../intake/issuer.ts';
 import type { Inventory } from '../inventory/index.ts';
 import type { Connection, Sealing, StepContext } from '../providers/contract.ts';
@@ -19,6 +19,8 @@ export interface CommonDeps {
   readonly records: Records;
   readonly trust: () => Trust;
   readonly people: () => People;
+  /** Every trust that has been in force, serial 1 first, with its people; left out where trust is no sequence, as in tests. */
+  readonly editions?: () => readonly Edition[];
   readonly clock: () => Date;
   /** Whether an envelope bears a good signature by that raw public key (base64). */
   readonly verify: (envelope: Envelope, publicKey: string) => boolean;

@@ -22,6 +22,8 @@ export const BundleFile = {
 
 /** The path of a record in a bundle. */
 export const recordPath = (hash: Hash): string => `records/${hash.slice('sha256:'.length)}.json`;
+/** The path of a trust that was in force before the one the bundle was made under; with its people, in one file. */
+export const editionPath = (serial: number): string => `trust/${serial}.yaml`;
 /** The path of a policy in a bundle; `hash` is the one verdicts name. */
 export const policyPath = (hash: Hash): string => `policies/${hash.slice('sha256:'.length)}.yaml`;
 

@@ -126,6 +126,16 @@ test('the incident that waited goes on under the new judge: its round is planned
   expect(status.contained).toBe('yes');
 });
 
+test('its bundle, plans of both judges in it, is verified under the trust in force now, and holds the one before', async () => {
+  const { paths } = world.stack;
+  const { bundle } = await world.client.incident(id).exported();
+  const { files } = await world.bundle(bundle);
+  expect([...files.keys()].filter((path) => path.startsWith('trust'))).toEqual(['trust.yaml', 'trust/1.yaml']);
+  writeFileSync(join(paths.directory, 'bundle.zip'), await world.store.get(bundle));
+  const ran = await run('audit', 'verify', 'bundle.zip', '--trust', paths.trust);
+  expect(ran.out).toContain('verified');
+});
+
 test('an old file put back and people edited alone change nothing, are said in the worker’s log and by trust show, and are put right by one command', async () => {
   const { paths } = world.stack;
   const [trust, people] = [readFileSync(paths.trust, 'utf8'), readFileSync(paths.people, 'utf8')];
