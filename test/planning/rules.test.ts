@@ -494,6 +494,46 @@ function withRoleSession(): World {
 }
 
 describe('no replacement goes where the leak can read it', () => {
+  it('whatever the graph: as counted here from edges and declarations, and by no code of the planner', () => {
+    let asked = 0;
+    fc.assert(
+      fc.property(incident, (input) => {
+        const { graph, secretsRead } = input.assessment.finding;
+        const root = `aws.access-key:${leakedKey}`;
+        const reached = new Set([root]);
+        for (const from of reached)
+          for (const { kind, from: at_, to } of graph.edges) {
+            if (kind === 'derives' && at_ === from) reached.add(to);
+            if (kind === 'acts-as' && to === from && !to.startsWith('aws.')) reached.add(at_);
+          }
+        const live = graph.nodes.filter(
+          ({ id, credential }) =>
+            reached.has(id) &&
+            credential?.live.state === 'yes' &&
+            (!credential.expiresAt || credential.expiresAt > input.assessment.finding.providerTime),
+        );
+        const plan = planRound(input);
+        for (const step of plan.steps) {
+          if (step.action !== 'vault/stage-secret' && step.action !== 'vault/distribute-secret') continue;
+          const store = input.inventory.stores.find(({ path, account }) => path === step.target.path && account === step.account);
+          const names = store?.readableBy ?? [];
+          const read = secretsRead.some((secret) => names.some((name) => secret.endsWith(`:${name}`)));
+          const by = live.some(
+            ({ credential }) =>
+              credential?.principal !== undefined &&
+              (names.includes(credential.principal) || names.includes(credential.principal.split(':user/')[1] ?? '\n')),
+          );
+          if (!read && !by) continue;
+          asked++;
+          expect(plan.gates.find(({ id }) => id === step.gate)).toMatchObject({ reason: 'protected', rule: { onSilence: 'hold' } });
+        }
+      }),
+      settings,
+    );
+    // The property is about something: there were such plans.
+    expect(asked).toBeGreaterThan(0);
+  });
+
   const ways = (input: PlanInput) => planRound(input).gates.find((each) => each.id === 'g-readable-store')?.question;
   const readable = a.inventory({ stores: [a.store('ci', { readableBy: [deployRole] })] });
 
