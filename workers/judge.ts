@@ -68,6 +68,8 @@ export async function createJudge(settings: Settings, connection: NativeConnecti
     sinks: { audit: { scheduled: { fn: () => undefined, callDuringReplay: false } } },
     activities: { ...activities },
     maxCachedWorkflows: 500,
+    // Workflows run on one thread, so more at once make none faster; what is fetched ahead only stands before what is more urgent, since priority is the server's and holds among what waits there.
+    maxConcurrentWorkflowTaskExecutions: 6,
     maxConcurrentActivityTaskExecutions: 200,
   });
 

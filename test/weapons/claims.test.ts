@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openRecord, parseEnvelope } from '../../audit/records.ts';
 import { readTrust } from '../../audit/trust.ts';
+import { isFault } from '../../domain/errors.ts';
 import type { IncidentStatus } from '../../domain/messages.ts';
 import { type Deployed, startWorld, tell, until, type World } from '../engine/world.ts';
 import { type Bystander, bystanders, disguises, eachOf, force, lie } from './forged.ts';
@@ -49,12 +50,49 @@ async function contain(
   };
 }
 
-async function statuses(of: readonly string[]): Promise<readonly IncidentStatus[]> {
-  return await eachOf(of, async (id) => await world.client.incident(id).status(), 8);
+/** A server that is flooded may answer late; it is asked again. */
+async function statusOf(id: string): Promise<IncidentStatus> {
+  return await until(
+    `${id} says where it stands`,
+    async () => {
+      try {
+        return await world.client.incident(id).status();
+      } catch (error) {
+        if (isFault(error) && error.code === 'engine.unavailable') return undefined;
+        throw error;
+      }
+    },
+    120_000,
+  );
+}
+
+const statuses = (of: readonly string[]): Promise<readonly IncidentStatus[]> => eachOf(of, statusOf, 6);
+
+/** Asks each until it passes, and none again that has. */
+async function untilEach(what: string, of: readonly string[], passes: (status: IncidentStatus) => boolean): Promise<void> {
+  let left = of;
+  await until(
+    what,
+    async () => {
+      const read = await statuses(left);
+      left = left.filter((_, at) => {
+        const status = read[at];
+        return status === undefined || !passes(status);
+      });
+      return left.length === 0;
+    },
+    whole ? 400_000 : 90_000,
+  );
 }
 
 function print(what: string, told: Awaited<ReturnType<typeof contain>>): void {
   console.log(`  ${what}: first change after ${told.first} ms, contained after ${told.contained} ms (target ${targetMs} ms)`);
+  // Where the time went, for whoever finds it too long.
+  if (told.contained > targetMs) {
+    const from = Date.parse(told.status.startedAt);
+    for (const { at, what: words } of told.status.timeline)
+      console.log(`    ${String(Date.parse(at) - from).padStart(6)} ms  ${words.slice(0, 140)}`);
+  }
 }
 
 describe(`${count} forged claims on live keys plus one real leak`, () => {
@@ -75,23 +113,25 @@ describe(`${count} forged claims on live keys plus one real leak`, () => {
     if (whole) expect(told.contained).toBeLessThan(targetMs);
 
     // Every one is on record before it is said that none was acted on.
-    const all = await until(
-      'every claim is received',
+    await untilEach('every claim is received', ids, (each) => each.sightings >= 1);
+    const received = Date.now() - sent;
+    // Those that have their turn at once are looked at, and a person is asked.
+    let looked: readonly IncidentStatus[] = [];
+    await until(
+      'the first have been looked at',
       async () => {
-        const read = await statuses(ids);
-        return read.every((each) => each.sightings >= 1) && read;
+        looked = (await statuses(ids)).filter((each) => each.plan !== undefined);
+        return looked.length >= 5;
       },
       whole ? 300_000 : 60_000,
     );
-    const received = Date.now() - sent;
-    // Those that have their turn at once are looked at, and a person is asked.
-    const looked = await until('the first have been looked at', async () => {
-      const read = (await statuses(ids)).filter((each) => each.plan !== undefined);
-      return read.length >= 5 && read;
-    });
-    const waiting = (await statuses(ids)).filter((each) => each.plan === undefined);
-    console.log(`  all ${all.length} received after ${received} ms; ${looked.length} looked at, ${waiting.length} wait their turn`);
-    expect(waiting.length).toBeGreaterThan(count / 2);
+    const seen = new Set(looked.map((each) => each.id));
+    const waiting = (await statuses(ids.filter((id) => !seen.has(id)).slice(0, 40))).filter((each) => each.plan === undefined);
+    console.log(
+      `  all ${ids.length} received after ${received} ms; ${looked.length} looked at, ${ids.length - looked.length} wait their turn`,
+    );
+    expect(ids.length - looked.length).toBeGreaterThan(count / 2);
+    expect(waiting.length).toBeGreaterThan(20);
     for (const each of waiting.slice(0, 3)) expect(each.timeline.some((entry) => entry.what.includes('it is looked at'))).toBe(true);
     for (const each of looked) {
       expect(each.rule, tell(each)).toBe('claim');
@@ -127,22 +167,10 @@ describe(`${count} forged claims on live keys plus one real leak`, () => {
     expect(told.status.contained, tell(told.status)).toBe('yes');
     if (whole) expect(told.contained).toBeLessThan(targetMs);
 
-    const all = await until(
-      'every second sighting is received',
-      async () => {
-        const read = await statuses(ids);
-        return read.every((each) => each.sightings >= 2) && read;
-      },
-      whole ? 300_000 : 60_000,
-    );
-    expect(all).toHaveLength(count);
+    await untilEach('every second sighting is received', ids, (each) => each.sightings >= 2);
     // What was sealed is tried, and found to be no proof, before it is said that nothing was done.
     const sealed = ids.filter((_, at) => names[at % names.length]?.includes('sealed'));
-    await until(
-      'what was sealed has been looked at',
-      async () => (await statuses(sealed.slice(0, 12))).every((each) => each.plan !== undefined),
-      whole ? 300_000 : 90_000,
-    );
+    await untilEach('what was sealed has been looked at', sealed.slice(0, 12), (each) => each.plan !== undefined);
     const trust = readTrust(world.stack.paths.trust, world.stack.root);
     for (const [at, name] of names.entries()) {
       const mine = ids.filter((_, n) => n % names.length === at);
