@@ -4,7 +4,7 @@ import { codeOf } from '../domain/errors.ts';
 import type { AssessInput, AssessResult } from '../domain/messages.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { ProviderDeps } from './deps.ts';
-import { expectWorkflow, madeBy, recordStray } from './execution.ts';
+import { expectWorkflow, isMade, madeBy, recordStray } from './execution.ts';
 import { guarded } from './failure.ts';
 import { withPulse } from './pulse.ts';
 
@@ -29,6 +29,7 @@ export function createAssess(deps: ProviderDeps) {
               ...(input.containedAt ? { containedAt: input.containedAt } : {}),
               known: input.known,
               ours,
+              made: (id) => isMade(deps, id),
               inventory,
               signal: pulse.signal,
               heartbeat: pulse.heartbeat,

@@ -80,6 +80,7 @@ export function createApply(deps: ProviderDeps, lanes = new Lanes()) {
               ...(applied.residual ? { residual: applied.residual } : {}),
             };
             const record = await course.write({ ...told, ...(Object.keys(facts).length > 0 ? { facts } : {}) });
+            if (applied.made) await markMade(deps, applied.made, record);
             if (told.observation.state === 'yes') await course.keep(record);
             return { record, ...told };
           }),
@@ -101,13 +102,15 @@ export function createRevert(deps: ProviderDeps, lanes = new Lanes()) {
             const held = await heldOf(deps, plan, step, 'revert', input.heldBy);
             const made = await madeBy(deps, plan, input.made);
             const context = contextOf(deps, pulse, plan, step, made, await inventoryOf(deps, plan), held);
-            const reverted = action.revert
-              ? await action.revert(step.target, before, context)
-              : {
-                  outcome: 'already' as const,
-                  requestIds: [],
-                  observation: unknown(deps.clock().toISOString(), 'engine', 'there is nothing to take back'),
-                };
+            // A watch has changed nothing.
+            const reverted =
+              action.revert && !action.manifest.watches
+                ? await action.revert(step.target, before, context)
+                : {
+                    outcome: 'already' as const,
+                    requestIds: [],
+                    observation: unknown(deps.clock().toISOString(), 'engine', 'there is nothing to take back'),
+                  };
             await held.settle();
             course.requestIds.push(...reverted.requestIds);
             const told = {
@@ -443,6 +446,27 @@ export async function madeBy(
     if (here && record.body.step === step && record.body.direction === 'apply' && record.body.made) out[step] = record.body.made;
   }
   return out;
+}
+
+const madeName = (deps: ProviderDeps, id: string): string => `made/${deps.provider}/${deps.account}/${id}`;
+
+/** Marks what a mint made by its id, so that a look of any incident knows whose it is. */
+async function markMade(deps: ProviderDeps, made: Readonly<Record<string, string>>, record: Hash): Promise<void> {
+  if (made.accessKeyId) await deps.store.createIfAbsent(madeName(deps, made.accessKeyId), new TextEncoder().encode(record));
+}
+
+/** Whether the engine made the credential of that id: by a signed record of a step, to which the mark only leads. */
+export async function isMade(deps: ProviderDeps, id: string): Promise<boolean> {
+  const mark = await deps.store.read(madeName(deps, id));
+  const hash = mark && new TextDecoder().decode(mark);
+  if (!isHash(hash)) return false;
+  try {
+    const { body } = await deps.records.read(hash, 'step');
+    return body.direction === 'apply' && body.made?.accessKeyId === id;
+  } catch (error) {
+    if (codeOf(error).startsWith('record.')) return false;
+    throw error;
+  }
 }
 
 function contextOf(

@@ -37,6 +37,8 @@ function proveStep(step: DoneStep, question: DoneQuestion): DoneStep | undefined
   if (plan.round !== step.round || !plan.body.steps.some((each) => hashOf(each) === hashOf(step.step))) return undefined;
   const applied = recordOfStep(step, step.record, question);
   const took = applied?.body.direction === 'apply' && applied.body.outcome !== undefined ? applied.body : undefined;
+  // What was found done after its answer was lost is shown by the look that found it.
+  const seen = applied?.body.direction === 'inspect' && step.step.reversibility === 'irreversible' ? applied.body : undefined;
   const undone = recordOfStep(step, step.undo, question);
   const gone =
     (undone?.body.direction === 'revert' && undone.body.outcome !== undefined) ||
@@ -57,7 +59,7 @@ function proveStep(step: DoneStep, question: DoneQuestion): DoneStep | undefined
   };
   switch (step.state) {
     case 'done':
-      return { ...told, state: took?.observation.state === 'yes' ? 'done' : 'failed' };
+      return { ...told, state: (took ?? seen)?.observation.state === 'yes' ? 'done' : 'failed' };
     case 'undone':
       return { ...told, state: gone ? 'undone' : 'stuck' };
     default:

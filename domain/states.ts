@@ -60,7 +60,7 @@ const step: Record<StepState, readonly StepState[]> = {
   running: ['done', 'retrying', 'failed', 'stuck'],
   retrying: ['running', 'done', 'failed', 'stuck'],
   done: ['undoing'],
-  failed: ['undoing', 'retrying', 'stuck', 'skipped'],
+  failed: ['undoing', 'retrying', 'stuck', 'skipped', 'done'],
   undoing: ['undone', 'stuck'],
   undone: [],
   stuck: ['undoing', 'retrying', 'done', 'undone'],

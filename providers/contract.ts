@@ -101,6 +101,8 @@ export interface Look {
   readonly containedAt?: string;
   readonly known: readonly string[];
   readonly ours: readonly Readonly<Record<string, string>>[];
+  /** Whether the engine itself made the credential of that id, in whichever incident, by its own signed record. */
+  made?(id: string): Promise<boolean>;
   readonly inventory: { readonly consumers: readonly Consumer[]; readonly stores: readonly Store[] };
   readonly signal: AbortSignal;
   heartbeat(detail?: unknown): void;

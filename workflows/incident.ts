@@ -41,6 +41,8 @@ export interface StepCourse {
   acceptedAt?: string;
   residual?: Residual;
   refusedBy?: string;
+  /** It cannot be undone, it failed, and whether it was done all the same is not known. */
+  perhaps?: boolean;
   /** Why it was left as it is, as last said. */
   kept?: string;
   /** The record of its undo, and of the decision by which it was refused or taken back. */

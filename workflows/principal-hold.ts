@@ -62,7 +62,7 @@ export async function principalHold(memory: HoldMemory = { holders: {}, orphaned
       if (known) return known;
       const waiting: Waiting = { request };
       if (request.pace) hold.pace = request.pace;
-      // An undo ends what is still being tried of the same step: the provider may be away for good.
+      // An undo of a run ends whatever is still being tried for it: none of it is wanted any more, and the provider may be away for good.
       if (request.direction === 'revert') for (const each of queue) if (isApplyOf(each, request.revert?.warrant)) callOff(each);
       queue.push(waiting);
       await condition(() => waiting.answer !== undefined || waiting.failure !== undefined);
@@ -108,7 +108,7 @@ export async function principalHold(memory: HoldMemory = { holders: {}, orphaned
 
 function isApplyOf({ request }: Waiting, warrant: Warrant | undefined): boolean {
   const applied = request.direction === 'apply' ? request.apply?.warrant : undefined;
-  return applied !== undefined && applied.plan === warrant?.plan && applied.step === warrant.step;
+  return applied !== undefined && applied.incident === warrant?.incident && applied.run === warrant.run;
 }
 
 function callOff(waiting: Waiting): void {

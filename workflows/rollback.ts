@@ -2,7 +2,7 @@ import { CancellationScope } from '@temporalio/workflow';
 import { canonicalJson, type Hash, isHash } from '../domain/canonical.ts';
 import type { Residual } from '../domain/credential.ts';
 import type { RevertInput, RevertResult } from '../domain/execution.ts';
-import type { FinishRequest, FinishResult } from '../domain/messages.ts';
+import type { FinishRequest, FinishResult, InspectResult } from '../domain/messages.ts';
 import { madeSoFar, warrantOf } from './execution.ts';
 import { failureOf } from './failure.ts';
 import type { Incident, StepCourse } from './incident.ts';
@@ -15,6 +15,7 @@ import { expectResult } from './shapes.ts';
  */
 export async function unwind(incident: Incident, because: { readonly record: Hash; readonly by: string }): Promise<void> {
   await CancellationScope.nonCancellable(async () => {
+    await settleIrreversible(incident);
     const courses = incident.all.filter(({ status: { state } }) => state === 'done' || state === 'failed' || state === 'stuck');
     for (const course of reverseOrder(courses)) {
       if (course.step.reversibility === 'irreversible') {
@@ -45,11 +46,42 @@ function leave(incident: Incident, course: StepCourse, why: string): void {
 }
 
 /**
+ * Finds out of every step that cannot be undone, and failed, whether it was done after all: its answer may have been lost. Where that cannot be found out it counts as done, since taking back what
+ * replaces a deleted key would leave nobody with one that works.
+ */
+async function settleIrreversible(incident: Incident): Promise<void> {
+  for (const course of incident.all) {
+    if (course.step.reversibility !== 'irreversible' || course.status.state !== 'failed') continue;
+    course.perhaps = true;
+    try {
+      const { record, observation } = await inspect(incident, course);
+      incident.enter('step', record);
+      course.perhaps = observation.state === 'unknown';
+      if (observation.state !== 'yes') continue;
+      course.record = record;
+      course.status.observation = observation;
+      delete course.status.failure;
+      incident.moveStep(course, 'done');
+      incident.note('engine', `${course.step.title}: was done after all (${observation.evidence})`, record);
+    } catch (error) {
+      leave(incident, course, `whether it was done is not known (${failureOf(error).words}); what replaces it is left`);
+    }
+  }
+}
+
+async function inspect(incident: Incident, course: StepCourse): Promise<InspectResult> {
+  const { step } = course;
+  const { pace } = incident;
+  const input = { warrant: warrantOf(incident, course), made: madeSoFar(incident) };
+  return expectResult('inspect', await provider(step.provider, step.account, pace, pace.stuckAfterMs).inspect(input));
+}
+
+/**
  * Why a step must be left as it is; undefined where it may be taken back. Once a key is deleted, taking back what replaced it would leave nobody with one that works; and what
  * a step needed stays for as long as that step could not be taken back itself.
  */
 export function keptBy(course: StepCourse, courses: readonly StepCourse[]): string | undefined {
-  const gone = courses.filter((each) => each.step.reversibility === 'irreversible' && each.status.state === 'done');
+  const gone = courses.filter((each) => each.step.reversibility === 'irreversible' && (each.status.state === 'done' || each.perhaps));
   const replacing = course.step.phase === 'mint' || course.step.phase === 'distribute' || course.step.phase === 'verify';
   const [first] = gone;
   if (first && replacing) return `"${first.step.title}" cannot be taken back and nothing else would work`;
@@ -76,7 +108,7 @@ function distinct(residuals: readonly Residual[]): readonly Residual[] {
   return [...seen.values()];
 }
 
-/** Later rounds first; within a round a step comes before everything it needed. */
+/** Later rounds first; within a round a step comes before everything it needed; mints last of all. */
 export function reverseOrder(courses: readonly StepCourse[]): StepCourse[] {
   const rounds = [...new Set(courses.map((course) => course.round))].sort((a, b) => b - a);
   const out: StepCourse[] = [];
@@ -87,7 +119,8 @@ export function reverseOrder(courses: readonly StepCourse[]): StepCourse[] {
       out.push(...left.splice(Math.max(index, 0), 1));
     }
   }
-  return out;
+  // Make before break holds backwards too: a new credential goes once the old one is on again, which may be the undo of an earlier round.
+  return [...out.filter(({ step }) => step.phase !== 'mint'), ...out.filter(({ step }) => step.phase === 'mint')];
 }
 
 async function revert(incident: Incident, course: StepCourse, because: { readonly record: Hash; readonly by: string }): Promise<void> {
@@ -147,12 +180,7 @@ export async function finish(incident: Incident, { step: id }: FinishRequest): P
   const { step } = course;
   course.inspected = true;
   try {
-    const { pace } = incident;
-    const input = { warrant: warrantOf(incident, course), made: madeSoFar(incident) };
-    const { record, observation } = expectResult(
-      'inspect',
-      await provider(step.provider, step.account, pace, pace.stuckAfterMs).inspect(input),
-    );
+    const { record, observation } = await inspect(incident, course);
     incident.enter('step', record);
     const why = observation.state === 'unknown' ? observation.why : (observation.evidence ?? '');
     const finished = observation.state === 'no' && course.status.state === 'stuck';

@@ -212,6 +212,8 @@ class Looking {
     const own = rows?.find((row) => row.accessKeyId === this.#id);
 
     const oursIds = new Set(on.ours.map((each) => each['accessKeyId']).filter((id) => id !== undefined));
+    // What another incident has made to replace what leaked there is no thief's either.
+    for (const row of rows ?? []) if (!oursIds.has(row.accessKeyId) && (await on.made?.(row.accessKeyId))) oursIds.add(row.accessKeyId);
     const derived = walked ? await graphOf(calls, this.#id, walked) : { nodes: [], edges: [] };
     const listed = this.#listed(standing, live, settled, oursIds, walked);
     const makers = walked && rows ? await this.#makers(rows, walked, oursIds, from) : { nodes: [], edges: [], events: [] };
