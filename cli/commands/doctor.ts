@@ -8,9 +8,11 @@ import { codeOf, isFault, registry } from '../../domain/errors.ts';
 import { judgeQueue, queueOf } from '../../domain/manifest.ts';
 import { SearchAttribute } from '../../domain/messages.ts';
 import type { Trust } from '../../domain/trust.ts';
+import { wantsOf } from '../../domain/trust-changes.ts';
 import type { CommandDefinition } from '../command.ts';
 import { clientOf, readTextFile, type Setting, settingOf, trustOf } from '../engine.ts';
 import { troubleOf } from '../trouble.ts';
+import { standingOf } from '../trust.ts';
 import { when } from '../words.ts';
 
 export const command: CommandDefinition = {
@@ -30,6 +32,7 @@ export const command: CommandDefinition = {
       trust = await trustOf(setting);
       return `serial ${trust.serial}, ${trust.keys.length} keys, engine ${trust.engine}${trust.engine === setting.configuration.engine ? '' : '; another engine than the configuration'}`;
     });
+    await checkTrust(checks, setting);
     if (trust !== undefined) await checkFiles(checks, setting, trust);
     checkKeys(checks, setting);
     checks.push({
@@ -79,6 +82,49 @@ async function attempt(checks: Check[], what: string, look: () => Promise<string
   }
 }
 
+/** Whether the trust files are those in force, by the store, and whether what is in force leaves nobody out who is needed. */
+async function checkTrust(checks: Check[], setting: Setting): Promise<void> {
+  const what = 'trust files are the ones in force';
+  try {
+    const { inForce, trouble, waiting, byStore } = await standingOf(setting);
+    const says = `serial ${inForce.trust.serial}`;
+    if (trouble) {
+      const { what: title, where, next } = troubleOf(trouble);
+      checks.push({ what, state: 'no', says: `${title}; ${where}; ${says} stays in force`, next });
+    } else if (!byStore) {
+      checks.push({
+        what,
+        state: 'unknown',
+        says: `${says} in the files; the operator’s store key is not here`,
+        next: 'Say where the keys are with --keys.',
+      });
+    } else if (waiting) {
+      const next = 'Workers take it within a second; where none runs, start them.';
+      checks.push({
+        what,
+        state: 'unknown',
+        says: `${says}, and the files bring ${waiting.trust.serial}, which no worker has taken yet`,
+        next,
+      });
+    } else checks.push({ what, state: 'yes', says });
+    const wants = wantsOf(inForce, new Date().toISOString());
+    const whole = 'everybody who is needed has a good key';
+    checks.push(
+      wants.length === 0
+        ? { what: whole, state: 'yes', says: 'judge, workers, and two persons for an edit' }
+        : {
+            what: whole,
+            state: 'no',
+            says: wants.join('; '),
+            next: 'Make the keys with `tourniquet key new` and propose an edit: `tourniquet trust propose`.',
+          },
+    );
+  } catch (error) {
+    const { what: title, where, next } = troubleOf(error);
+    checks.push({ what, state: 'no', says: [title, where].filter((part) => part !== '').join('; '), next });
+  }
+}
+
 async function checkFiles(checks: Check[], setting: Setting, trust: Trust): Promise<void> {
   const { people, policy, inventory } = setting.configuration;
   await attempt(checks, 'people.yaml is the one the trust names', async () => {
@@ -104,7 +150,7 @@ async function checkFiles(checks: Check[], setting: Setting, trust: Trust): Prom
           what: 'keys are good for 30 days',
           state: 'no',
           says: ending.map((key) => `${key.id} until ${when(key.until)}`).join(', '),
-          next: 'Make new ones with `tourniquet key new`, and have the root sign a trust file with them in.',
+          next: 'Make new ones with `tourniquet key new`, and propose an edit with them in: `tourniquet trust propose`.',
         },
   );
 }
