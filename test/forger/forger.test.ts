@@ -5,9 +5,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BundleFile, type BundleFiles, textOf, writeBundle } from '../../audit/bundle.ts';
 import { parseHistory, readHistory } from '../../audit/history.ts';
 import { readKey } from '../../audit/keys.ts';
+import { openEntry, registerPrefix } from '../../audit/register.ts';
+import { examineRegister, GapKind } from '../../audit/register-gaps.ts';
 import { type Replay, type ReplayOutcome, replayInChild } from '../../audit/replay.ts';
 import { type Signer, signerFrom } from '../../audit/signing.ts';
 import { openStatement } from '../../audit/statement.ts';
+import type { BlobStore } from '../../audit/store.ts';
 import { type ClaimKind, type Verification, verifyBundle } from '../../audit/verify.ts';
 import { registry } from '../../domain/errors.ts';
 import { PayloadType } from '../../domain/record.ts';
@@ -25,6 +28,9 @@ interface Stolen {
   readonly trust: Trust;
   readonly trustText: string;
   readonly judge: Signer;
+  /** The register's names and the blobs it tells of. */
+  readonly register: ReadonlyMap<string, Uint8Array>;
+  readonly blobs: ReadonlyMap<string, Uint8Array>;
 }
 let home: string;
 let release: WorkflowCode;
@@ -46,12 +52,20 @@ async function taken(played: Played, untilEnded: boolean): Promise<Stolen> {
   const kept = new Map<string, Uint8Array>();
   // The store's directory goes when the engine does; what was taken stays.
   for (const { record } of JSON.parse(textOf(files.get(BundleFile.CHAIN)) ?? '[]')) kept.set(record, await played.loot.store.get(record));
+  const register = new Map<string, Uint8Array>();
+  for (const name of await played.loot.store.list(registerPrefix)) register.set(name, (await played.loot.store.read(name)) as Uint8Array);
+  for (const [, bytes] of register) {
+    const { record } = openEntry(bytes).entry;
+    if (!kept.has(record) && (await played.loot.store.has(record))) kept.set(record, await played.loot.store.get(record));
+  }
   const store = { get: async (hash: string) => kept.get(hash) } as unknown as Loot['store'];
   return {
     loot: { history, codec: played.loot.codec, store, bundle: files },
     files,
     trust: played.trust.trust,
     trustText: textOf(files.get(BundleFile.TRUST)) ?? '',
+    register,
+    blobs: kept,
     judge: signerFrom(readKey(join(played.trust.paths.judge, 'signing.json'))),
   };
 }
@@ -257,7 +271,7 @@ describe('a forger without signing keys', { timeout: 600_000 }, () => {
 
   it('and the command says so: exit 1 and the claim under the trust file, exit 9 at most without', async () => {
     const from = stolen.closed;
-    const attack = attacks['changed turned into already'] as Attack;
+    const attack = attacks['the request ids of the provider made up'] as Attack;
     const other = await Forgery.of(stolen.internal.loot);
     const judge = (statement: unknown) => from.judge.sign(PayloadType.STATEMENT, statement);
     const trust = join(home, 'trust.yaml');
@@ -283,5 +297,47 @@ describe('a forger without signing keys', { timeout: 600_000 }, () => {
     expect(failing(trusted)).toEqual(expect.arrayContaining(['manifest', 'trust', 'records']));
     // A world of its own is whole in itself, and that is all that can be said of it.
     expect(await verify('own.zip', own, false)).toMatchObject({ exit: 9, verdict: 'consistent' });
+  });
+
+  it('a removed incident is a gap in the register, however it was removed', async () => {
+    const from = stolen.closed;
+    const { incident, run } = openStatement(from.files).statement.predicate;
+    const mine = (bytes: Uint8Array): boolean => openEntry(bytes).entry.run === run;
+    const examined = async (register: ReadonlyMap<string, Uint8Array>, blobs: ReadonlyMap<string, Uint8Array>, anchored = false) => {
+      const store = {
+        list: async (prefix: string) => [...register.keys()].filter((name) => name.startsWith(prefix)).sort(),
+        read: async (name: string) => register.get(name),
+        has: async (hash: string) => blobs.has(hash),
+        get: async (hash: string) => blobs.get(hash),
+      } as unknown as BlobStore;
+      const runs = { listed: [], state: async () => 'absent' as const };
+      const anchors = anchored ? [{ name: 'an earlier bundle', files: from.files }] : [];
+      const { gaps } = await examineRegister({ store, trust: from.trust, engine: from.trust.engine, anchors, runs });
+      return gaps;
+    };
+    const { register, blobs } = from;
+    expect(await examined(register, blobs)).toEqual([]);
+    const withoutBlobs = new Map(
+      [...blobs].filter(([hash]) => ![...register.values()].some((bytes) => mine(bytes) && openEntry(bytes).entry.record === hash)),
+    );
+    const withoutEntries = new Map([...register].filter(([, bytes]) => !mine(bytes)));
+    const cut = new Map([...register].slice(0, [...register.values()].findIndex(mine)));
+    const lastEntry = [...register.keys()].at(-1) ?? '';
+    const rows = {
+      'its records deleted': await examined(register, withoutBlobs),
+      'its records and its entries deleted': await examined(withoutEntries, withoutBlobs, true),
+      'everything from its first entry on deleted': await examined(cut, withoutBlobs, true),
+      'its close deleted': await examined(new Map([...register].filter(([name]) => name !== lastEntry)), blobs),
+    };
+    console.table(
+      Object.fromEntries(
+        Object.entries(rows).map(([row, gaps]) => [row, gaps.map((gap) => `${gap.kind}: ${gap.words.slice(0, 120)}`).join('; ')]),
+      ),
+    );
+    expect(rows['its records deleted']).toEqual([expect.objectContaining({ kind: GapKind.GONE, incident, run })]);
+    expect(rows['its records and its entries deleted'].map((gap) => gap.kind)).toEqual(expect.arrayContaining([GapKind.UNREGISTERED]));
+    expect(rows['its records and its entries deleted'].find((gap) => gap.incident === incident)).toBeDefined();
+    expect(rows['everything from its first entry on deleted'].map((gap) => gap.kind)).toContain(GapKind.CUT_OFF);
+    expect(rows['its close deleted']).toEqual([expect.objectContaining({ kind: GapKind.UNFINISHED, incident, run })]);
   });
 });
