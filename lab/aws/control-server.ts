@@ -110,6 +110,7 @@ function faultOrder(body: Record<string, unknown>): FaultOrder {
   return {
     kind,
     ...(mentions === undefined ? {} : { mentions: mentions as string[] }),
+    ...text('rhythm'),
     ...text('service'),
     ...text('action'),
     ...text('accessKeyId'),

@@ -26,6 +26,8 @@ export interface FaultOrder {
   readonly count?: number;
   /** Let this many matching requests through first. */
   readonly skip?: number;
+  /** Which of the matching requests suffer it, over and over: `xx.` strikes two of three and lets the third through. Absent: all. */
+  readonly rhythm?: string;
   /**
    * `lose-reply-after-effect`: the call is done and the connection cut instead of an answer. `answer-twice`: the request is delivered twice,
    * as a network may do, and the client sees the answer to the first delivery. `throttle` and `error-500`: refused before any effect.
@@ -129,6 +131,7 @@ export class Faults {
       if (f.count !== undefined && f.hits >= f.count) return false;
       f.seen++;
       if (f.seen <= (f.skip ?? 0)) return false;
+      if (f.rhythm !== undefined && f.rhythm[(f.seen - (f.skip ?? 0) - 1) % f.rhythm.length] !== 'x') return false;
       f.hits++;
       return true;
     });

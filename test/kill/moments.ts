@@ -83,6 +83,8 @@ const stations: Readonly<Record<Visibility, readonly (readonly Name[])[]>> = {
 };
 
 export const stationCount = 5;
+/** The first station with moments at or after a question about what cannot be undone. */
+export const irreversibleStation = 2;
 /** The station before which the provider's clock is moved past the cut-off's date. */
 export const closingStation = 4;
 export const trackCount = 4;

@@ -7,7 +7,7 @@ import type { Consumer } from '../../lab/consumer/consumer.ts';
 import type { Hold } from '../../lab/proxy.ts';
 import { fields, kvMount, scripted } from '../../lab/world/cast.ts';
 import { type Deployed, gateOf, isWatching, tell, type Visibility } from '../engine/world.ts';
-import type { Moment } from './moments.ts';
+import { irreversibleStation, type Moment } from './moments.ts';
 import { type KillWorld, noticed } from './world.ts';
 
 /** How an incident ended, in what must be the same whatever was struck. Names and dates that differ from one incident to the next are left out. */
@@ -234,6 +234,8 @@ export class Play {
   }
 
   #withheld(gate: string): { readonly how: string } | undefined {
+    // What follows an irreversible step has stations of its own; an incident without a moment before does not run ahead to them.
+    if (gate === 'g-irreversible' && this.moments.length > 0 && this.struck < irreversibleStation - 1) return { how: 'later' };
     for (const moment of this.moments) if (this.#next(moment) && moment.sign.of === 'gate' && moment.sign.gate === gate) return moment.sign;
     return undefined;
   }
