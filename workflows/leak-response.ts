@@ -229,6 +229,7 @@ function fitting(sightings: readonly Sighting[]): number {
 /** The loop to a fixpoint, then the watch over what remains, then the end. */
 async function respond(incident: Incident): Promise<void> {
   let quiet = 0;
+  let sweeps = 0;
   let failures = 0;
   for (;;) {
     incident.stirred = false;
@@ -264,8 +265,13 @@ async function respond(incident: Incident): Promise<void> {
       await condition(() => incident.stirred, wait);
       continue;
     }
-    if (idle.why === 'sweep' && !incident.judged?.again) await condition(() => incident.stirred || incident.rollback !== undefined, '2s');
-    if (incident.courses.length > 0) quiet = 0;
+    if (incident.courses.length > 0) quiet = sweeps = 0;
+    if (idle.why === 'sweep' && !incident.judged?.again) {
+      // A log that is away, or behind for hours, is asked again at longer and longer intervals: each look has its price in a history that has an end.
+      const wait = Math.min(slowest, Math.round(2000 * 1.5 ** Math.min(sweeps, 30)));
+      sweeps++;
+      await condition(() => incident.stirred || incident.rollback !== undefined, wait);
+    } else if (idle.why !== 'failed') sweeps = 0;
   }
 }
 

@@ -2,6 +2,7 @@ import { CancellationScope } from '@temporalio/workflow';
 import { canonicalJson, type Hash, isHash } from '../domain/canonical.ts';
 import type { Residual } from '../domain/credential.ts';
 import type { RevertInput, RevertResult } from '../domain/execution.ts';
+import { liftedBy } from '../domain/lifts.ts';
 import type { FinishRequest, FinishResult, InspectResult } from '../domain/messages.ts';
 import { madeSoFar, warrantOf } from './execution.ts';
 import { failureOf } from './failure.ts';
@@ -22,7 +23,7 @@ export async function unwind(incident: Incident, because: { readonly record: Has
         if (course.status.state === 'done') leave(incident, course, 'cannot be taken back');
         continue;
       }
-      const kept = keptBy(course, courses);
+      const kept = cancelled(course, courses) ?? keptBy(course, courses);
       if (kept) leave(incident, course, `left as it is, since ${kept}`);
       else await revert(incident, course, because);
     }
@@ -90,6 +91,18 @@ export function keptBy(course: StepCourse, courses: readonly StepCourse[]): stri
   const standing = (each: StepCourse): boolean => gone.includes(each) || each.status.state === 'stuck';
   const dependant = courses.find((each) => each !== course && standing(each) && needs(each, course, courses));
   return dependant ? `"${dependant.step.title}" stands and needs it` : undefined;
+}
+
+/**
+ * A lift and the control it lifted, both taken back, are nothing: putting the control on again only to take it off would be an outage for nothing, and one that stays where the second half is stuck.
+ * The control's own undo copes with its having been lifted.
+ */
+function cancelled(course: StepCourse, courses: readonly StepCourse[]): string | undefined {
+  const { provider, action, hold } = course.step;
+  const lifted = liftedBy(action.slice(provider.length + 1));
+  if (lifted === undefined || hold === undefined) return undefined;
+  const control = courses.find(({ step }) => step.hold === hold && step.action === `${provider}/${lifted}`);
+  return control && `what it lifted is taken back too ("${control.step.title}")`;
 }
 
 /** Whether a step needed another of its round, directly or through others. */

@@ -1,7 +1,8 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { CloudTrailClient } from '@aws-sdk/client-cloudtrail';
 import { IAMClient } from '@aws-sdk/client-iam';
 import { STSClient } from '@aws-sdk/client-sts';
-import { fault } from '../../domain/errors.ts';
+import { fault, isFault } from '../../domain/errors.ts';
 import type { Secret } from '../../domain/secret.ts';
 import { faultOf, metadataOf } from './errors.ts';
 
@@ -64,7 +65,7 @@ export class Api {
 
   /** Calls signed with somebody else's pair: the one active probe. They are tried once, since each is another entry in the log. */
   callsAs(pair: Pair, word: string, signal: AbortSignal): Calls {
-    return new Calls((seen) => this.#clients(word, pair, seen, 1), signal);
+    return new Calls((seen) => this.#clients(word, pair, seen, 1), signal, true);
   }
 
   close(): void {
@@ -117,6 +118,7 @@ function watchDates(client: STSClient, seen: (date: string) => void): void {
       const headers = (result.response as { headers?: Record<string, string> } | undefined)?.headers;
       const date = headers?.['date'] ?? headers?.['Date'];
       if (date) seen(date);
+      expectReadable(result.response as Answer | undefined);
       return result;
     },
     // Before the answer is deserialised, which is where refusals are thrown.
@@ -124,14 +126,38 @@ function watchDates(client: STSClient, seen: (date: string) => void): void {
   );
 }
 
+/** An HTTP answer, as far as it is looked at here. */
+interface Answer {
+  readonly statusCode?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Refuses an answer that says yes and tells nothing: without a body, or with a page in it. The SDK would make an output without members of one, and an output without keys reads like
+ * a user who has none. It is thrown as what may be tried again.
+ */
+function expectReadable(answer: Answer | undefined): void {
+  if (answer?.statusCode === undefined || answer.statusCode >= 300) return;
+  const headers = Object.fromEntries(Object.entries(answer.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]));
+  const type = headers['content-type'];
+  if (headers['content-length'] !== '0' && (type === undefined || /xml|json/i.test(type))) return;
+  throw Object.assign(new Error('an answer that cannot be read'), { name: 'UnreadableAnswer', $retryable: {} });
+}
+
+/** How often a read is tried again where it stands, and how long it waits before that, in milliseconds: a look of a hundred calls must not start anew for one. */
+const readAgain = { times: 4, afterMs: 200 } as const;
+
 /** The calls of one step or look: their request ids, and the provider's time as the last answer told it. */
 export class Calls {
   readonly requestIds: string[] = [];
   readonly signal: AbortSignal;
   readonly #clients: Clients;
+  readonly #once: boolean;
   #date: number | undefined;
-  constructor(make: (seen: (date: string) => void) => Clients, signal: AbortSignal) {
+  /** `once`: a read that fails is not tried again. */
+  constructor(make: (seen: (date: string) => void) => Clients, signal: AbortSignal, once = false) {
     this.signal = signal;
+    this.#once = once;
     this.#clients = make((date) => {
       const at = Date.parse(date);
       if (!Number.isNaN(at)) this.#date = Math.max(at, this.#date ?? at);
@@ -160,8 +186,21 @@ export class Calls {
     call: string,
     run: (clients: Clients, options: { abortSignal: AbortSignal }) => Promise<T>,
   ): Promise<T> {
-    this.signal.throwIfAborted();
-    return await this.#run(call, false, () => run(this.#clients, { abortSignal: this.signal }));
+    for (let tries = 0; ; tries++) {
+      this.signal.throwIfAborted();
+      try {
+        return await this.#run(call, false, () => run(this.#clients, { abortSignal: this.signal }));
+      } catch (error) {
+        // CloudTrail's throttling has a pace of its own, kept where its look-ups are.
+        const passing =
+          isFault(error) &&
+          (error.code === 'provider.unavailable' ||
+            error.code === 'provider.uncertain' ||
+            (error.code === 'provider.throttled' && !call.startsWith('cloudtrail:')));
+        if (!passing || tries >= readAgain.times || this.#once) throw error;
+        await wait(readAgain.afterMs * (tries + 1), undefined, { signal: this.signal });
+      }
+    }
   }
 
   /**
