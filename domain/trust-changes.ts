@@ -61,6 +61,6 @@ export function wantsOf({ trust, people, ...rest }: Edition, at: string): readon
     people.people.filter(({ id }) => good.some((key) => key.role === KeyRole.PERSON && key.person === id)).map(({ id }) => id),
   );
   if (persons.size < 2 || ![...persons].some((id) => mayCountersign(edition, id)))
-    wants.push('no edit can be made any more: it takes two persons with good keys, one of whom may countersign');
+    wants.push('no edit of trust can be made: it takes two persons with good keys, one of them with the role security-lead or approver');
   return wants;
 }

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { fault } from '../../domain/errors.ts';
 import type { Secret } from '../../domain/secret.ts';
 import type { Person } from '../../domain/trust.ts';
+import { wantsOf } from '../../domain/trust-changes.ts';
 import { type CommandDefinition, text, texts } from '../command.ts';
 import { readTextFile } from '../engine.ts';
 import { newPassphrase } from './key-new.ts';
@@ -87,6 +88,9 @@ export const command: CommandDefinition = {
           `  ${`${provider}/${account}`.padEnd(9)}  put its credentials into ${join(folder, 'secrets', `${provider}-${account}.json`)} (chmod 600)`,
       ),
       '  mode       propose: plans are made and nothing is changed, until tourniquet.yaml says act',
+      ...wantsOf({ ...made, signatures: [], countersignatures: [] }, new Date().toISOString()).map((want) =>
+        call.terminal.paint('red', `But ${want}.`),
+      ),
       `Next: say in ${files.inventory} who uses which credential, start the workers, then tourniquet doctor`,
     ]);
     return 0;

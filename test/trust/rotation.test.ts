@@ -2,7 +2,7 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameS
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { parse, stringify } from 'yaml';
-import type { IncidentStatus } from '../../client/index.ts';
+import { createClient, type IncidentStatus, readTrust, sealInto } from '../../client/index.ts';
 import type { Warrant } from '../../domain/execution.ts';
 import { queueOf } from '../../domain/manifest.ts';
 import type { TrustedKey } from '../../domain/trust.ts';
@@ -21,7 +21,7 @@ let elsewhere: string;
 let oldJudge: string;
 
 beforeAll(async () => {
-  world = await startWorld({ inside: 'internal' });
+  world = await startWorld({ inside: 'internal', later: 'public' });
   id = await world.leak(world.deployed('inside'));
   waiting = await world.follow(id, (status) => gateOf(status, 'g-outage')?.state === 'open');
   // A machine with nothing of the engine on it but the root's key.
@@ -194,4 +194,56 @@ test('a person is enrolled and may decide a second later, and whose key is ended
   // There is no such gate, and the plan may be another by now; either is said only to somebody who is known, with a key that is good.
   expect(await by('dora')).toMatch(/^decision\.(?:no-such-gate|stale)$/);
   expect(await by('sam')).toBe('decision.bad-signature');
+});
+
+test('a worker’s keys are replaced, of both kinds, and what leaks next is found and contained with the new ones', async () => {
+  const { stack } = world;
+  const { paths, aws } = stack;
+  const of = ['--provider', 'aws', '--account', aws.accountId];
+  const adding: string[] = [];
+  for (const role of ['worker', 'sealing']) {
+    const made = await run('key', 'new', `${role}-next.json`, '--role', role, ...of);
+    writeFileSync(join(paths.directory, `${role}.pub.yaml`), made.out);
+    adding.push('--add', `${role}.pub.yaml`);
+  }
+  const ending = (await shown()).keys
+    .filter(({ role, provider }) => (role === 'worker' || role === 'sealing') && provider === 'aws')
+    .flatMap(({ id: key }) => ['--until', `${key}=now`]);
+  expect(ending).toHaveLength(4);
+  await run('trust', 'propose', 'fourth.yaml', '--as', 'scripted-responder', ...adding, ...ending);
+  await run('trust', 'sign', 'fourth.yaml', '--as', 'ada');
+  await signAway('fourth.yaml');
+  await run('trust', 'publish', 'fourth.yaml');
+  const own = join(paths.keys, `provider-aws-${aws.accountId}`);
+  await until('the worker says that nobody believes it any more', async () =>
+    readFileSync(stack.part('aws-worker').log, 'utf8').includes('does not vouch for our own key'),
+  );
+  await stack.part('aws-worker').kill('SIGTERM');
+  renameSync(join(paths.directory, 'worker-next.json'), join(own, 'signing.json'));
+  renameSync(join(paths.directory, 'sealing-next.json'), join(own, 'sealing', 'next.json'));
+  await stack.part('aws-worker').restart();
+
+  // Reported as a scanner does that has the new trust file: sealed to the new key.
+  const trust = readTrust(paths.trust, stack.root);
+  const reporter = createClient({
+    address: stack.temporal.address,
+    namespace: stack.temporal.namespace,
+    seal: sealInto({ trust, drop: paths.drop }),
+  });
+  await reporter.connect();
+  try {
+    const leaked = world.deployed('later');
+    const { id: later } = await reporter.report(world.finding(leaked), { reporter: 'scanner', signer: world.signer('scanner') });
+    await world.follow(later, ({ contained }) => contained === 'yes');
+    const chain = await world.client.incident(later).chain();
+    const fresh = trust.keys
+      .filter(({ role, from }) => role === 'worker' && Date.parse(from) > Date.parse(waiting.startedAt))
+      .map(({ id: key }) => key);
+    const findings = await world.records(chain, 'finding');
+    for (const { by } of findings) expect(fresh).toContain(by);
+    // The secret was opened with the new sealing key: later rounds find it dead.
+    expect(findings[0]?.body.possession.state).toBe('yes');
+  } finally {
+    await reporter.close();
+  }
 });
