@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { CreateRoleCommand, GetRolePolicyCommand, ListRolePoliciesCommand, PutRolePolicyCommand } from '@aws-sdk/client-iam';
 import { ListSecretsCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
@@ -16,8 +17,10 @@ interface Session {
 }
 
 /** What the engine is told of the log, and what the log really does where nothing is late. */
-const configuredLagMs = 2_500;
-const usualLagMs = 250;
+const configuredLagMs = 5_000;
+const usualLagMs = 300;
+/** Longer than the whole first containment takes, and within what the engine was told to expect. */
+const lateMs = 15 * usualLagMs;
 const hour = 3_600_000;
 
 let world: World;
@@ -98,43 +101,65 @@ describe('a role assumed one second before containment and logged late is found 
   let deployed: Deployed;
   let id: string;
   let watching: IncidentStatus;
-  let sessions: readonly Session[];
+  const sessions: Session[] = [];
+  /** When it was called contained though the thief's sessions had not been stopped. */
+  const early: string[] = [];
 
   beforeAll(async () => {
     deployed = world.deployed('late');
     const outer = await makeRole('late-outer', deployed.arn);
     const inner = await makeRole('late-inner', outer);
-    // Six times the usual lag, and within what the engine was told to expect.
-    await world.stack.control.delayEvents({ action: 'AssumeRole', ms: 6 * usualLagMs, count: 2 });
+    await world.stack.control.delayEvents({ action: 'AssumeRole', ms: lateMs });
     const first = await assume(deployed.pair, outer);
     const second = await assume(first, inner, 'eu-west-1');
-    sessions = [first, second];
+    sessions.push(first, second);
     expect(await Promise.all(sessions.map(tryOut))).toEqual(['ok', 'ok']);
+    // The thief goes on assuming it until the key is refused, so that the last time is just before the containment, however long a report takes to be acted on.
+    const looting = (async () => {
+      for (;;) {
+        try {
+          sessions.push(await assume(deployed.pair, outer));
+        } catch {
+          return;
+        }
+        await wait(300);
+      }
+    })();
     id = await world.leak(deployed);
-    watching = await world.follow(id, isWatching, { answer: () => true, timeoutMs: 100_000 });
+    await looting;
+    await world.stack.control.clearDelays();
+    watching = await world.follow(
+      id,
+      (status) => {
+        const cut = [...status.earlier, ...status.steps].some(({ action, state }) => action === 'aws/cut-off-role' && state === 'done');
+        if (status.contained === 'yes' && !cut) early.push(`round ${status.round}`);
+        return isWatching(status);
+      },
+      { answer: () => true, timeoutMs: 100_000 },
+    );
   });
 
-  it('both sessions worked, were made just before the first change, and are logged after it', async () => {
+  it('its sessions worked, were made until the key was refused, and are logged after that', async () => {
     const disabled = (await world.changes(deployed.user)).find(({ action }) => action === 'UpdateAccessKey');
-    for (const session of sessions) {
-      const event = await eventOf(session);
-      expect(event.lateMs).toBe(6 * usualLagMs);
-      expect(event.at).toBeLessThan(disabled?.at ?? 0);
-      expect((disabled?.at ?? 0) - event.at).toBeLessThan(3_000);
-      expect(event.at + (event.lateMs ?? 0) + usualLagMs).toBeGreaterThan(disabled?.at ?? 0);
-    }
+    const events = await Promise.all(sessions.map(eventOf));
+    const last = events.at(-1);
+    expect(events.every((event) => event.lateMs === lateMs)).toBe(true);
+    expect(events[0]?.at).toBeLessThan(disabled?.at ?? 0);
+    expect((last?.at ?? 0) + lateMs + usualLagMs).toBeGreaterThan(disabled?.at ?? 0);
+    const gap = (last?.at ?? 0) - (disabled?.at ?? 0);
+    console.log(
+      `${sessions.length} sessions, the last assumed ${Math.abs(gap)} ms ${gap < 0 ? 'before' : 'after'} the API had turned the key off, and logged ${lateMs + usualLagMs} ms later`,
+    );
     // What the first look could not see, as the log did not have it yet.
     const chain = await world.client.incident(id, watching.run).chain();
     const findings = (await world.records(chain, 'finding')).map(({ body }) => body);
     const nodes = (at: number) => findings[at]?.graph.nodes.map((node) => node.credential?.locator.accessKeyId) ?? [];
-    for (const { accessKeyId } of sessions) {
-      expect(nodes(0)).not.toContain(accessKeyId);
-      expect(nodes(findings.length - 1)).toContain(accessKeyId);
-    }
+    expect(nodes(0)).not.toContain(sessions.at(-1)?.accessKeyId);
+    for (const { accessKeyId } of sessions) expect(nodes(findings.length - 1)).toContain(accessKeyId);
   });
 
   it('each is refused by a cut-off of its role, and contained is said only after that', async () => {
-    expect(await Promise.all(sessions.map(tryOut))).toEqual(['AccessDeniedException', 'AccessDeniedException']);
+    expect(new Set(await Promise.all(sessions.map(tryOut)))).toEqual(new Set(['AccessDeniedException']));
     const cuts = watching.earlier.filter(({ action }) => action === 'aws/cut-off-role');
     expect(cuts.map(({ title, state }) => [title, state])).toEqual(
       expect.arrayContaining([
@@ -149,6 +174,7 @@ describe('a role assumed one second before containment and logged late is found 
     }
     const effective = cuts.map(({ effectiveAt }) => Date.parse(effectiveAt ?? ''));
     expect(Date.parse(watching.containedAt ?? '')).toBeGreaterThanOrEqual(Math.max(...effective));
+    expect(early).toEqual([]);
   });
 
   it('every log of the sweep that counted had passed the last containment, by a watermark of its own', async () => {
@@ -178,7 +204,7 @@ describe('a role assumed one second before containment and logged late is found 
     expect(rest.residuals).toHaveLength(1);
     for (const role of ['late-outer', 'late-inner']) expect(await policiesOn(role)).toEqual(['work']);
     expect(Object.keys((await world.picture(deployed.user)).policies)).toContain('tourniquet-cutoff');
-    expect(await Promise.all(sessions.map(tryOut))).toEqual(['ExpiredTokenException', 'ExpiredTokenException']);
+    expect(new Set(await Promise.all(sessions.map(tryOut)))).toEqual(new Set(['ExpiredTokenException']));
 
     await world.stack.control.advance(36 * hour);
     const result = await world.client.incident(id, watching.run).result({ signal: AbortSignal.timeout(60_000) });
