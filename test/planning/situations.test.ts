@@ -268,6 +268,16 @@ describe('what the leak made', () => {
     expect(rotating.residuals.map((each) => each.until)).toContain(at(40 + 3600));
     // Issued after the stamp, it is not stopped by it: another one is wanted.
     expect(actions(planRound(cut(0)))).toEqual(['aws/cut-off-role']);
+    // Taken back by a rollback, it stands until its date all the same, and is lifted then.
+    const undone = (providerTime: string): PlanInput => {
+      const base = cut(40);
+      const done = base.done.map((each) => (each.step.action === 'aws/cut-off-role' ? ({ ...each, state: 'undone' } as const) : each));
+      const { assessment } = base;
+      return { ...base, done, rolledBack: true, assessment: { ...assessment, finding: { ...assessment.finding, providerTime } } };
+    };
+    expect(actions(planRound(undone(at(3000))))).toEqual([]);
+    expect(planRound(undone(at(3000))).residuals.map((each) => each.until)).toContain(at(3640));
+    expect(actions(planRound(undone(at(3700))))).toEqual(['aws/lift-cut-off-role']);
     // The date is the later one of the step's and of the last session that it is known to stop.
     expect(planRound(cut(40, 90)).residuals.map((each) => each.until)).toContain(at(3600));
   });
