@@ -27,6 +27,7 @@ import { provisionVault } from './world/vault.ts';
 /** The parts of the stack, in the order in which they are ended. */
 export const partNames = ['judge', 'aws-worker', 'vault-worker', 'simulator', 'openbao', 'temporal'] as const;
 export type PartName = (typeof partNames)[number];
+export type WorkerName = Extract<PartName, 'judge' | 'aws-worker' | 'vault-worker'>;
 
 export interface StackOptions {
   /** Where everything lies; `.tourniquet` here where it is not said. */
@@ -132,6 +133,8 @@ export interface Stack {
   readonly settled: Promise<void>;
   readonly proxies?: StackProxies;
   part(name: PartName): StackPart;
+  /** Starts a second process of a worker, beside the first and with the same keys, as a deployment with replicas has it. It ends with the stack. */
+  twin(name: WorkerName): Promise<Part>;
   /** Ends everything and takes stack.json away. The files of the world stay, until the next start. */
   stop(): Promise<void>;
 }
@@ -188,10 +191,12 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const logOf = (name: PartName): string => join(paths.logs, `${name}.log`);
 
   let stopping: Promise<void> | undefined;
+  const twins: Part[] = [];
   const closers: (() => Promise<unknown>)[] = [];
   const stop = (): Promise<void> => {
     stopping ??= (async () => {
       for (const each of running.values()) each.asked = true;
+      await Promise.all(twins.map((twin) => twin.stop()));
       // Workers first and together, so that no activity of theirs runs into a server that has gone.
       const groups: readonly (readonly PartName[])[] = [
         ['judge', 'aws-worker', 'vault-worker'],
@@ -224,10 +229,13 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     say(`${name.padEnd(12)} up after ${((performance.now() - began) / 1_000).toFixed(1)} s`);
   };
 
-  const node = (name: PartName, entry: URL, args: readonly string[], env: Record<string, string>): Part => {
+  const startNode = (name: string, entry: URL, args: readonly string[], env: Record<string, string>, log: string): Part => {
     const { command, args: first } = entryOf(entry);
     // Debugging output of node-vault and its like prints bodies with secrets in them.
-    const part = startPart(name, command, [...first, ...args], { log: logOf(name), env: { ...env, DEBUG: options.debug ?? '' } });
+    return startPart(name, command, [...first, ...args], { log, env: { ...env, DEBUG: options.debug ?? '' } });
+  };
+  const node = (name: PartName, entry: URL, args: readonly string[], env: Record<string, string>): Part => {
+    const part = startNode(name, entry, args, env, logOf(name));
     enlist(name, logOf(name), part);
     return part;
   };
@@ -385,16 +393,18 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     );
 
     // --- the workers, each with its own keys and nothing of the others'
-    const worker = (name: PartName, role: Record<string, string>, keys: string) => async (): Promise<Part> => {
-      const log = logOf(name);
+    const worker = (name: PartName, role: Record<string, string>, keys: string, twin?: string) => async (): Promise<Part> => {
+      const log = twin === undefined ? logOf(name) : join(paths.logs, `${twin}.log`);
       const from = existsSync(log) ? statSync(log).size : 0;
-      const part = node(name, new URL('../workers/main.ts', import.meta.url), [], {
+      const env = {
         ...role,
         TOURNIQUET_CONFIG: paths.configuration,
         TOURNIQUET_KEYS: keys,
         TEMPORAL_ADDRESS: seen.temporal,
         TEMPORAL_NAMESPACE: temporal.namespace,
-      });
+      };
+      const entry = new URL('../workers/main.ts', import.meta.url);
+      const part = twin === undefined ? node(name, entry, [], env) : startNode(twin, entry, [], env, log);
       await untilReady(part, log, async () => saysReady(readFileSync(log, 'utf8').slice(from)), 60_000);
       return part;
     };
@@ -483,6 +493,12 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
             watchOver(entry);
           },
         };
+      },
+      async twin(name) {
+        const [, role = {}, keys] = wanted.find(([each]) => each === name) ?? [];
+        const part = await worker(name, role, keys ?? '', `${name}-${twins.length + 2}`)();
+        twins.push(part);
+        return part;
       },
       stop,
     };
