@@ -23,7 +23,7 @@ export async function unwind(incident: Incident, because: { readonly record: Has
         if (course.status.state === 'done') leave(incident, course, 'cannot be taken back');
         continue;
       }
-      const kept = cancelled(course, courses) ?? keptBy(course, courses);
+      const kept = cancelled(course, incident.all) ?? keptBy(course, courses);
       if (kept) leave(incident, course, `left as it is, since ${kept}`);
       else await revert(incident, course, because);
     }

@@ -1,4 +1,17 @@
 /** The conformance suite for providers: `describeAction` holds an action to every claim of the contract. Needs vitest. */
 export { type Claim, type ClaimName, claimNames, claims } from './claims.ts';
+/** The tools of the undo harness: blows that fall between engine and provider, and pictures of a world that tell what differs. They need nothing. */
+export {
+  type Blow,
+  type Difference,
+  differences,
+  type Happening,
+  inWords,
+  type Picture,
+  type Stop,
+  type Strikes,
+  type Struck,
+  struck,
+} from './strikes.ts';
 export { describeAction, expectAllRun, type SuiteOptions } from './suite.ts';
 export { type Harness, type Stage, stageOf, type Trouble, type World, type WorldCall, waitFor } from './world.ts';
