@@ -90,20 +90,19 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
     const deny = own
       ? options.root && wantsDeny(view)
       : members.some((each) => each.madePrincipal && (each.standing === Standing.STANDS || each.standing === Standing.UNKNOWN));
-    if (deny) {
-      wanted.push(
-        draft.want({
+    const denied = deny
+      ? draft.want({
           provider: knowledge.provider,
           account: principal.account,
           lever: knowledge.deny(principal),
           impact: own && view.consumers.length > 0 ? 'outage' : 'none',
           affects: own ? view.consumers.map((each) => each.id) : [],
-        }),
-      );
-    }
+        })
+      : undefined;
+    if (denied) wanted.push(denied);
 
     // What can still be used though every control that should stop it is on, or whose time of issue nobody knows, is a person's to stop.
-    if (!deny && (!own || options.root)) {
+    if ((!denied || denied.state === 'done') && (!own || options.root)) {
       for (const member of members) {
         const open = member.standing === Standing.STANDS || member.standing === Standing.UNKNOWN;
         if (open && !knowledge.standsAlone(member.credential) && !needsStamp(view, member, principal)) beyond.push(member);
