@@ -14,6 +14,16 @@ interface Place {
   readonly at: number;
 }
 
+/** A name is never changed, so that what was read once need not be read again. */
+const places = new WeakMap<object, Map<string, Place>>();
+const mostKept = 50_000;
+function keep(store: object, name: string, place: Place): void {
+  const there = places.get(store) ?? new Map<string, Place>();
+  if (there.size >= mostKept) there.clear();
+  there.set(name, place);
+  places.set(store, there);
+}
+
 /** So many places within a time that slides; in milliseconds. */
 export interface Allowance {
   readonly name: string;
@@ -70,8 +80,11 @@ class Counter {
   async #taken(stretch: number): Promise<Map<string, Place>> {
     const out = new Map<string, Place>();
     for (const name of await this.#store.list(`${this.#folder}/${stretch}/`)) {
-      const bytes = await this.#store.read(name);
-      if (bytes) out.set(name, decode(bytes));
+      const known = places.get(this.#store)?.get(name);
+      const bytes = known ? undefined : await this.#store.read(name);
+      const place = known ?? (bytes && decode(bytes));
+      if (place) out.set(name, place);
+      if (place && !known) keep(this.#store, name, place);
     }
     return out;
   }

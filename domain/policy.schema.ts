@@ -76,7 +76,7 @@ export const policySchema = z
           of: z.enum(['claim', 'sealed']),
           per: z.enum(['engine', 'reporter']),
           within: durationField,
-          most: z.int().min(1).max(10_000),
+          most: z.int().min(1).max(100_000),
           burst: z.int().min(1),
         }),
       )
