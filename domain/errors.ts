@@ -181,8 +181,8 @@ export const registry = {
     'The account has had as many changes unasked as it may within an hour',
     403,
     3,
-    true,
-    'Look at what is going on; the round is planned again, and a person may approve it.',
+    false,
+    'Look at what is going on. The round is planned again, and what is refused three times becomes a step that a person does by hand.',
   ),
   'warrant.own-credential': entry(
     'The step would touch what the engine itself stands on',
