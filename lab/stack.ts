@@ -46,6 +46,8 @@ export interface StackOptions {
   readonly heartbeatMs?: number;
   readonly retryCeilingMs?: number;
   readonly stuckAfterMs?: number;
+  /** How long the AWS worker waits for an answer, in milliseconds; what the provider takes by itself where it is not said. */
+  readonly requestTimeoutMs?: number;
   /** The workers reach Temporal, OpenBao and the simulator through proxies, which a test can cut and hold; off where it is not said. */
   readonly proxied?: boolean;
   /** Encrypted payloads, and the endpoint that shows them to the web UI; on where it is not said. */
@@ -387,6 +389,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         timing: { propagationMs, logLagMs, ...(options.giveUpMs === undefined ? {} : { giveUpMs: options.giveUpMs }) },
         recheckMs,
         pace: options,
+        ...(options.requestTimeoutMs === undefined ? {} : { requestTimeoutMs: options.requestTimeoutMs }),
         ...(options.lookUpsPerSecond === undefined ? {} : { lookUpsPerSecond: options.lookUpsPerSecond }),
         codec,
       }),

@@ -58,6 +58,7 @@ export interface ConfigurationFacts {
   readonly pace?: { readonly heartbeatMs?: number; readonly retryCeilingMs?: number; readonly stuckAfterMs?: number };
   readonly codec: boolean;
   readonly lookUpsPerSecond?: number;
+  readonly requestTimeoutMs?: number;
 }
 
 /** tourniquet.yaml of the practice world. Two accounts, both in mode `act`. */
@@ -92,6 +93,7 @@ export function configurationText(facts: ConfigurationFacts): string {
           regions: aws.regions,
           timing,
           ...(facts.lookUpsPerSecond === undefined ? {} : { lookUpsPerSecond: facts.lookUpsPerSecond }),
+          ...(facts.requestTimeoutMs === undefined ? {} : { requestTimeoutMs: facts.requestTimeoutMs }),
         },
       },
       {

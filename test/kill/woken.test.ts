@@ -14,25 +14,28 @@ interface Sleep {
   readonly name: string;
   readonly step: 'aws/mint-key' | 'aws/disable-key';
   readonly order: (deployed: Deployed) => FaultOrder;
+  /** When the answer comes: it lies there as it wakes, or comes once it is awake. */
+  readonly answered: 'asleep' | 'awake';
 }
 const hold =
   (action: string) =>
   ({ user }: Deployed): FaultOrder => ({ kind: 'hold', service: 'iam', action, mentions: [user], count: 1 });
 const sleeps: readonly Sleep[] = [
-  { name: 'mint-before', step: 'aws/mint-key', order: hold('ListAccessKeys') },
-  { name: 'mint-after', step: 'aws/mint-key', order: hold('CreateAccessKey') },
-  { name: 'disable-after', step: 'aws/disable-key', order: hold('UpdateAccessKey') },
+  { name: 'mint-before', step: 'aws/mint-key', order: hold('ListAccessKeys'), answered: 'asleep' },
+  { name: 'mint-before-late', step: 'aws/mint-key', order: hold('ListAccessKeys'), answered: 'awake' },
+  { name: 'mint-after', step: 'aws/mint-key', order: hold('CreateAccessKey'), answered: 'asleep' },
+  { name: 'disable-after', step: 'aws/disable-key', order: hold('UpdateAccessKey'), answered: 'awake' },
 ];
 
 let kill: KillWorld;
 beforeAll(async () => {
-  kill = await startKillWorld(Object.fromEntries(sleeps.map(({ name }) => [name, 'internal'] as const)));
+  kill = await startKillWorld(Object.fromEntries(sleeps.map(({ name }) => [name, 'internal'] as const)), { requestTimeoutMs: 120_000 });
 });
 afterAll(() => kill?.stop());
 
 /**
  * Three incidents whose provider worker falls asleep in the middle of an apply. A person rolls each back; a second worker with the same keys takes the steps back; then the
- * first one wakes, with its answers still to come, and must not do again what was undone.
+ * first one wakes, its answers there or still to come, and must not do again what was undone.
  */
 test('a provider worker that sleeps in the middle of an apply while a rollback goes through does nothing again when it wakes', async () => {
   const { world } = kill;
@@ -81,9 +84,9 @@ test('a provider worker that sleeps in the middle of an apply while a rollback g
     const last = await world.lastChange();
     const log = () => readFileSync(sleeper.log, 'utf8').length;
     const quiet = log();
+    for (const { fault, sleep } of played) if (sleep.answered === 'asleep') await within(control.removeFault(fault.id), 5_000);
     sleeper.resume();
     woken = true;
-    // What it waited for comes only now that it is awake.
     for (const { fault } of played) await within(control.removeFault(fault.id), 5_000);
     // The server refuses what a late attempt answers, which stands in the worker's log; one that ends unheard has half its beat more.
     await until('the sleeper has come to its end', async () => log() > quiet, 10_000).catch(() => {});
@@ -91,7 +94,7 @@ test('a provider worker that sleeps in the middle of an apply while a rollback g
     for (const [at, { sleep, deployed, before }] of played.entries()) {
       const since = (await world.changes(deployed.user, last)).filter(({ effect }) => effect === 'changed');
       console.log(
-        `${sleep.name.padEnd(14)} woken after its undo → ${since.length === 0 ? 'nothing done again' : since.map(({ action }) => action).join(', ')}`,
+        `${sleep.name.padEnd(17)} woken after its undo → ${since.length === 0 ? 'nothing done again' : since.map(({ action }) => action).join(', ')}`,
       );
       expect(since, sleep.name).toEqual([]);
       expect(await world.picture(deployed.user), sleep.name).toEqual(pictures[at]);
