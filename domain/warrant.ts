@@ -59,7 +59,7 @@ const skewMs = 2000;
  * Judges whether a step may be taken. Pure; nothing in it is believed for having come by message. The checks come in this order and the first that fails is the
  * refusal: signed by a judge whose key is valid now too (`warrant.unsigned`); engine, incident, run, round and asking workflow (`other-run`); step, account
  * and target (`no-such-step`); `expired`, which a revert is spared, since what was done under a plan must be undoable after it; `mode`;
- * `own-credential`; `not-captured`; `needs-unmet`; `gate-unsatisfied`. That a step is spent once is for the caller to see to, with a mark in the store that only one can make.
+ * `own-credential`; `not-captured`; `gate-unsatisfied`; `needs-unmet`. That a step is spent once is for the caller to see to, with a mark in the store that only one can make.
  */
 export function checkWarrant(question: WarrantQuestion): WarrantAnswer {
   const plan = question.plan.body;
@@ -70,7 +70,7 @@ export function checkWarrant(question: WarrantQuestion): WarrantAnswer {
     faultOfStep(question, step) ??
     (step &&
       (faultOfCapture(question, step) ??
-        (question.revert ? faultOfRevert(question) : (faultOfNeeds(question, step) ?? faultOfGate(question, step)))));
+        (question.revert ? faultOfRevert(question) : (faultOfGate(question, step) ?? faultOfNeeds(question, step)))));
   if (refusal) return { ok: false, ...refusal };
   // faultOfStep has refused a step that is not there.
   if (!step) return { ok: false, code: 'warrant.no-such-step', words: 'the plan holds no such step' };
