@@ -653,7 +653,7 @@ function isUnwound(status: IncidentStatus): boolean {
   return unwound(status) && all.every((each) => accounted(each) || each.action === lastStep);
 }
 const unwound = (status: IncidentStatus): boolean =>
-  status.timeline.some((line) => line.who === 'engine' && /^(rolled back|dismissed|ended: dismissed)/.test(line.what));
+  status.state === 'dismissed' || status.timeline.some((line) => line.who === 'engine' && line.what.startsWith('rolled back'));
 const isWatching = (status: IncidentStatus): boolean =>
   status.state === 'watching' && status.contained === 'yes' && status.rotated === 'yes' && status.steps.length === 0;
 
