@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { huntAfter } from './hunt.ts';
 import { cast, nameOf, playBatch, playCalm, type Row } from './matrix.ts';
 import { moments, stationCount } from './moments.ts';
 import type { Ending } from './play.ts';
@@ -29,17 +30,36 @@ const rows: Row[] = [];
 let kill: KillWorld | undefined;
 let calm: Readonly<Record<'public' | 'internal', Ending>>;
 
+const began = Date.now();
+let played: string[] = [];
+const found: unknown[] = [];
+
 const nameFor = (index: number): string => `b${index}`;
 
 async function freshStack(first: number): Promise<KillWorld> {
-  await kill?.stop();
-  kill = undefined;
+  await leave();
   const names = batches.slice(first, first + batchesPerStack).map((_, index) => nameFor(first + index));
   kill = await startKillWorld({
     ...(first === 0 ? { 'calm-public-0': 'public', 'calm-internal-0': 'internal' } : {}),
     ...Object.assign({}, ...names.map(cast)),
   });
   return kill;
+}
+
+/** Hunts for secrets on the stack that was played on, and ends it. */
+async function leave(): Promise<void> {
+  if (kill === undefined) return;
+  const { world } = kill;
+  const { findings, looked } = await huntAfter(
+    kill,
+    played.map((name) => world.deployed(name)),
+    began,
+  );
+  console.log(`secrets hunted for in ${looked} places: ${findings.length} found`);
+  found.push(...findings);
+  played = [];
+  await kill.stop();
+  kill = undefined;
 }
 
 beforeAll(async () => {
@@ -76,12 +96,13 @@ test('whoever is killed, paused or cut off at whatever moment: every incident en
   );
   for (const [index, falling] of batches.entries()) {
     if (index > 0 && index % batchesPerStack === 0) await freshStack(index);
-    const began = Date.now();
-    const played = await playBatch(kill as KillWorld, nameFor(index), falling, calm);
-    rows.push(...played);
-    for (const { name, passed, words } of [...played].sort((a, b) => a.name.localeCompare(b.name)))
+    const start = Date.now();
+    played.push(...Object.keys(cast(nameFor(index))));
+    const ended = await playBatch(kill as KillWorld, nameFor(index), falling, calm);
+    rows.push(...ended);
+    for (const { name, passed, words } of [...ended].sort((a, b) => a.name.localeCompare(b.name)))
       console.log(`${passed ? 'held  ' : 'FAILED'} ${name} → ${words}`);
-    console.log(`batch ${index + 1} of ${batches.length}: ${((Date.now() - began) / 1_000).toFixed(1)} s`);
+    console.log(`batch ${index + 1} of ${batches.length}: ${((Date.now() - start) / 1_000).toFixed(1)} s`);
   }
   const wanted = batches.flatMap((falling) => moments.map((moment) => nameOf(moment, falling[moment.station] as Strike)));
   const names = new Set(rows.map(({ name }) => name));
@@ -92,4 +113,6 @@ test('whoever is killed, paused or cut off at whatever moment: every incident en
   ).toEqual([]);
   expect(new Set(wanted).size).toBe(wanted.length);
   expect(rows.filter(({ passed }) => !passed)).toEqual([]);
+  await leave();
+  expect(found, 'secrets where none may be').toEqual([]);
 });
