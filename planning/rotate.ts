@@ -107,8 +107,11 @@ function findRoom(
     const freed = remove(view, draft, candidate, []);
     if (freed.state === 'planned') return { freed: [freed], brokenFirst: false };
   }
-  // Nor is the leaked one broken first for a deletion that somebody has refused already: its consumers would be out, and nothing new could be made.
-  const refused = reach.done.refusedBy(knowledge.provider, knowledge.remove(reach.root.credential, principal)) !== undefined;
+  // Nor is the leaked one broken first for a deletion that somebody has refused already, or that hangs on what was: its consumers would be out, and nothing new could be made.
+  const roles = reach.members.flatMap(({ principal: of, standing }) => (of?.kind === 'role' && !isHarmless(standing) ? [of] : []));
+  const refused = [knowledge.remove(reach.root.credential, principal), ...[principal, ...roles].map((each) => knowledge.cutOff(each))].some(
+    (lever) => reach.done.refusedBy(knowledge.provider, lever) !== undefined,
+  );
   if (order.length > 0 || off || refused) {
     draft.note(
       `Both places for a key of ${principal.name} are taken and no deletion is allowed, so no new key can be made until a person frees one.`,
@@ -118,12 +121,12 @@ function findRoom(
   if (reach.root.standing === Standing.DEAD) return { freed: [], brokenFirst: false };
   const disabled = disableRoot(view, draft, before, true);
   const cut = cutOff(view, draft, [disabled], before);
-  const roles = cutOffRoles(view, draft, disabled, before);
+  const stamped = cutOffRoles(view, draft, disabled, before);
   const freed = draft.want({
     provider: knowledge.provider,
     account: principal.account,
     lever: knowledge.remove(reach.root.credential, principal),
-    after: [...before, disabled, cut, ...roles],
+    after: [...before, disabled, cut, ...stamped],
     impact: 'outage',
     affects: view.consumers.map((each) => each.id),
     again: reach.root.standing === Standing.STANDS,
