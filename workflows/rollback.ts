@@ -83,7 +83,9 @@ async function inspect(incident: Incident, course: StepCourse): Promise<InspectR
  */
 export function keptBy(course: StepCourse, courses: readonly StepCourse[]): string | undefined {
   const gone = courses.filter((each) => each.step.reversibility === 'irreversible' && (each.status.state === 'done' || each.perhaps));
-  const replacing = course.step.phase === 'mint' || course.step.phase === 'distribute' || course.step.phase === 'verify';
+  // A mint that never answered replaces nothing: what it may have made was handed to nobody.
+  const answered = course.step.phase !== 'mint' || course.made !== undefined;
+  const replacing = answered && (course.step.phase === 'mint' || course.step.phase === 'distribute' || course.step.phase === 'verify');
   const [first] = gone;
   if (first && replacing) return `"${first.step.title}" cannot be taken back and nothing else would work`;
   const same = gone.find((each) => canonicalJson(each.step.target) === canonicalJson(course.step.target));

@@ -136,7 +136,9 @@ export function mintKey(account: AwsAccount): Action<MintBefore> {
       }
       const rest = others.length > 0 ? `; not ours, and left alone: ${others.join(', ')}` : '';
       if (ours.size === 0) return done('already', `${user} has none of the keys that this step made${rest}`);
-      await handBack(context);
+      // A key of which no answer ever told has been handed to nobody: nobody has to be given the old one back first, and none is left without one that works.
+      const handedOut = made !== undefined;
+      if (handedOut) await handBack(context);
       // Read after the wait, since it is what stands then that the deletion leaves.
       const left = await readKeys(calls, user);
       if (!left) return { outcome: 'absent', requestIds: calls.requestIds, observation: userGone(calls, user) };
@@ -148,7 +150,7 @@ export function mintKey(account: AwsAccount): Action<MintBefore> {
       }
       // A key made since by somebody else is none that the consumers had, so it does not count.
       const works = left.some((row) => row.status === 'Active' && before.keys.includes(row.accessKeyId));
-      if (doomed.length > 0 && before.keys.length > 0 && !works) {
+      if (handedOut && doomed.length > 0 && before.keys.length > 0 && !works) {
         const keys = doomed.map((row) => row.accessKeyId).join(' ');
         throw fault('provider.conflict', {
           user,
@@ -203,13 +205,15 @@ async function clearOrphans(
   const foreign: string[] = [];
   for (const row of rows) {
     if (row.accessKeyId === mine || before.keys.includes(row.accessKeyId)) continue;
-    if (await isOurs(account, calls, row, before, context)) {
+    const maker = await makerOf(account, calls, row, before, context);
+    if (maker === 'step') {
       context.signal.throwIfAborted();
       await removeKey(calls, user, row.accessKeyId);
       continue;
     }
     context.signal.throwIfAborted();
-    if (row.status === 'Active') await setStatus(calls, user, row.accessKeyId, 'Inactive');
+    // Another step of the engine's has made it, for another incident of the user: its consumers may be on it already.
+    if (row.status === 'Active' && maker === 'stranger') await setStatus(calls, user, row.accessKeyId, 'Inactive');
     foreign.push(row.accessKeyId);
   }
   if (foreign.length === 0) return;
@@ -218,18 +222,29 @@ async function clearOrphans(
   throw fault('provider.conflict', {
     user,
     keys: foreign.join(' '),
-    because: 'made since the capture, and not by this step as far as the log shows; turned off, not deleted',
+    because:
+      'made since the capture, and not by this step as far as the log shows; turned off, not deleted, unless another step of ours made it',
   });
 }
 
-/** Whether the log shows that this very step made the key. Waits for the log, until it has passed the key's making or patience ends. */
+/** Whether the log shows that this very step made the key. */
 async function isOurs(account: AwsAccount, calls: Calls, row: KeyRow, before: MintBefore, context: StepContext): Promise<boolean> {
+  return (await makerOf(account, calls, row, before, context)) === 'step';
+}
+
+/** Who made the key, as the log shows: this very step, another one of the engine's, or somebody else. Waits for the log, until it has passed the key's making or patience ends. */
+async function makerOf(
+  account: AwsAccount,
+  calls: Calls,
+  row: KeyRow,
+  before: MintBefore,
+  context: StepContext,
+): Promise<'step' | 'engine' | 'stranger'> {
   const event = await making(account, calls, row, before, context);
-  if (!event) return false;
   const { arn } = await account.identity();
-  return (
-    event.by.arn !== undefined && withoutSession(event.by.arn) === withoutSession(arn) && bearsAgent(event.agent, account.stepWord(context))
-  );
+  if (event?.by.arn === undefined || withoutSession(event.by.arn) !== withoutSession(arn)) return 'stranger';
+  if (bearsAgent(event.agent, account.stepWord(context))) return 'step';
+  return event.agent.split(' ').some((word) => word.startsWith('tourniquet/')) ? 'engine' : 'stranger';
 }
 
 /** The log's event of a key's making; undefined where the log has none although it should by now. */
