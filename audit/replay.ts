@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { type Hash, sha256Of } from '../domain/canonical.ts';
@@ -25,19 +25,38 @@ export function codeHash(code: string): Hash {
   return sha256Of(at < 0 ? code : code.slice(0, at + 1));
 }
 
-const timeoutMs = 120_000;
+/** What a replay may take, before it is ended: time, memory beside the heap, and bytes of answer. */
+export interface ReplayLimits {
+  readonly timeoutMs: number;
+  readonly memoryBytes: number;
+  readonly outputBytes: number;
+  /** The Node that runs it; by default this one. */
+  readonly node?: string;
+}
+
+const usual: ReplayLimits = { timeoutMs: 120_000, memoryBytes: 3 * 1024 ** 3, outputBytes: 256 * 1024 ** 2 };
+/** How often the child's memory is looked at, in milliseconds. */
+const lookMs = 100;
 
 /**
  * Replays in a child process. Node's permission model keeps the child from writing files, starting processes and reading anything but this package and its
- * libraries; the environment is empty, so it has no credential to leak. Against the network the model of Node 24 has no lock: every way out of
- * Node's own modules is taken away before the code is looked at (replay-doors), and the code runs in Temporal's sandbox, which gives it no module at all. What is left is a
- * flaw in that sandbox and in Node at once; hence code runs only if its hash is known.
+ * libraries; the environment is empty, so it has no credential to leak. What the model of Node 22 and 24 has no lock for is taken away before the code is looked at (replay-doors):
+ * the network, signals to other processes, threads and native libraries that are not Temporal's. The code itself runs in Temporal's sandbox, in a thread, which gives it no module at all.
+ * A replay that takes too long, too much memory or says too much is ended. What is left is a flaw in that sandbox and in Node at once; hence code runs only if its hash is known.
  */
-export const replayInChild: Replay = async (input) => {
+export const replayInChild: Replay = (input) => replayWithin(usual)(input);
+
+/** The same with other limits. */
+export function replayWithin(limits: Partial<ReplayLimits>): Replay {
+  const within = { ...usual, ...limits };
+  return async (input) => await inChild(input, within);
+}
+
+async function inChild(input: ReplayInput, limits: ReplayLimits): Promise<ReplayOutcome> {
   const here = dirname(fileURLToPath(import.meta.url));
   const suffix = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
   const child = spawn(
-    process.execPath,
+    limits.node ?? process.execPath,
     [
       '--permission',
       ...readable(here).map((path) => `--allow-fs-read=${path}`),
@@ -45,26 +64,43 @@ export const replayInChild: Replay = async (input) => {
       '--allow-addons',
       '--allow-worker',
       '--no-warnings',
+      '--max-old-space-size=1024',
       // Threads load it too.
       `--import=${pathToFileURL(join(here, `replay-doors${suffix}`)).href}`,
       join(here, `replay-child${suffix}`),
     ],
-    { stdio: ['pipe', 'pipe', 'pipe'], env: { TZ: 'UTC' } },
+    { stdio: ['pipe', 'pipe', 'pipe'], env: { TZ: 'UTC' }, cwd: here },
   );
   const out: Buffer[] = [];
   const said: Buffer[] = [];
-  child.stdout.on('data', (chunk) => out.push(chunk));
-  child.stderr.on('data', (chunk) => said.push(chunk));
+  let ended: string | undefined;
+  const end = (why: string): void => {
+    ended ??= why;
+    child.kill('SIGKILL');
+  };
+  let bytes = 0;
+  const into = (kept: Buffer[]) => (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > limits.outputBytes) end('it said more than a replay can say');
+    else kept.push(chunk);
+  };
+  child.stdout.on('data', into(out));
+  child.stderr.on('data', into(said));
   child.stdin.on('error', () => undefined);
   child.stdin.end(
     JSON.stringify({ code: input.code, history: Buffer.from(input.history).toString('base64'), workflowId: input.workflowId }),
   );
-  const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
+  const timer = setTimeout(() => end(`it took more than ${limits.timeoutMs / 1000} s`), limits.timeoutMs);
+  const look = setInterval(() => {
+    if (residentBytes(child.pid) > limits.memoryBytes) end('it took more memory than a replay can need');
+  }, lookMs);
   const exit = await new Promise<string>((done) => {
     child.once('error', (error) => done(error.message));
     child.once('close', (code, signal) => done(signal ?? String(code)));
   });
   clearTimeout(timer);
+  clearInterval(look);
+  if (ended !== undefined) return { scheduled: [], error: `the replay was ended: ${ended}` };
   const last = Buffer.concat(out).toString('utf8').trim().split('\n').at(-1) ?? '';
   try {
     const outcome: unknown = JSON.parse(last);
@@ -74,7 +110,17 @@ export const replayInChild: Replay = async (input) => {
   }
   const words = Buffer.concat(said).toString('utf8').trim().split('\n').at(-1) ?? '';
   return { scheduled: [], error: `the replay ended without an answer (${exit}) ${words.slice(0, 300)}`.trim() };
-};
+}
+
+/** The resident memory of a process, where the system tells; the heap has a limit of its own everywhere. */
+function residentBytes(pid: number | undefined): number {
+  try {
+    const pages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]);
+    return Number.isFinite(pages) ? pages * 4096 : 0;
+  } catch {
+    return 0;
+  }
+}
 
 /** The folders the child may read: this package, and the libraries wherever they are installed. */
 function readable(here: string): string[] {

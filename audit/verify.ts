@@ -850,6 +850,7 @@ function checkPlans(bundle: Opened): string[] {
         policyText: (path) => textOf(bundle.files.get(path)),
         people: bundle.people,
         manifests: bundle.options.manifests,
+        authenticated: bundle.options.trust !== undefined,
       }).map((words) => `round ${(activity.args[0] as JudgeInput).round}: ${words}`);
     } catch (error) {
       return [`judge (event ${activity.eventId}): ${error instanceof Error ? error.message : 'unreadable'}`];
