@@ -13,6 +13,7 @@ export const commands: Readonly<Record<string, () => Promise<{ readonly command:
   approve: () => import('./approve.ts'),
   reject: () => import('./reject.ts'),
   rollback: () => import('./rollback.ts'),
+  finish: () => import('./finish.ts'),
   watch: () => import('./watch.ts'),
   'audit export': () => import('./audit-export.ts'),
   'audit verify': () => import('./audit-verify.ts'),

@@ -8,17 +8,18 @@ export const command: CommandDefinition = {
   name: 'list',
   summary: 'List incidents',
   description:
-    'Lists runs as the server knows them, which may be a moment behind. An incident that was reported again after its close has several runs.',
+    'Lists runs as the server knows them, which may be a moment behind. An incident that was reported again after its close has several runs. With ‼ a step of it is stuck, which `tourniquet finish` tells more of.',
   arguments: [],
   options: [
     { flags: '--state <state>', summary: 'only incidents in this state', choices: Object.values(IncidentState) },
     { flags: '--kind <kind>', summary: 'only credentials of this kind, such as aws.access-key' },
     { flags: '--contained <extent>', summary: 'only incidents contained so far', choices: Object.values(Extent) },
+    { flags: '--stuck', summary: 'only incidents in which something is stuck and a person is needed' },
     { flags: '--open', summary: 'only incidents that go on' },
     { flags: '--keys <folder>', summary: 'the folder with the keys; by default keys beside tourniquet.yaml' },
   ],
   exits: [4],
-  examples: ['tourniquet list', 'tourniquet list --open --contained no', 'tourniquet list --state stuck --json'],
+  examples: ['tourniquet list', 'tourniquet list --open --contained no', 'tourniquet list --stuck --json'],
   run: (call) =>
     withClient(call, async (client) => {
       const state = text(call, 'state') as IncidentState | undefined;
@@ -29,6 +30,7 @@ export const command: CommandDefinition = {
         ...(state === undefined ? {} : { state }),
         ...(contained === undefined ? {} : { contained }),
         ...(kind === undefined ? {} : { kind }),
+        ...(flag(call, 'stuck') ? { stuck: true } : {}),
         ...(flag(call, 'open') ? { open: true } : {}),
       };
       for await (const incident of client.list(filter)) found.push(incident);
@@ -46,7 +48,7 @@ export const command: CommandDefinition = {
               ...found.map((incident) =>
                 row([
                   shortId(incident.id),
-                  incident.state ?? (incident.open ? 'open' : 'ended'),
+                  `${incident.state ?? (incident.open ? 'open' : 'ended')}${incident.stuck === 'yes' && incident.state !== 'stuck' ? ' ‼' : ''}`,
                   incident.kind ?? '',
                   incident.contained ?? '',
                   when(incident.startedAt),

@@ -38,6 +38,11 @@ export const exitCases: Readonly<
   ],
   reject: [{ argv: ['reject', 'deadbeef'], exit: 1, code: 'engine.unavailable' }],
   rollback: [{ argv: ['rollback', 'deadbeef'], exit: 1, code: 'engine.unavailable' }],
+  finish: [
+    { argv: ['finish'], exit: 2, code: 'usage.invalid' },
+    { argv: ['finish', 'deadbeef'], exit: 1, code: 'engine.unavailable' },
+    { argv: ['finish', 'deadbeef', 'r1-x'], exit: 1, code: 'engine.unavailable' },
+  ],
   watch: [
     { argv: ['watch', 'deadbeef'], exit: 1, code: 'engine.unavailable' },
     { argv: ['watch', 'deadbeef', '--until', 'lunch'], exit: 2, code: 'usage.invalid' },

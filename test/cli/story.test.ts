@@ -194,7 +194,8 @@ describe('decisions from the command line', () => {
     });
   });
 
-  test('an undo that fails leaves the incident stuck: watch and show end with 7, and show says how to finish by hand', async () => {
+  test('an undo that fails leaves the incident stuck: watch, show and list say so, and finish ends it once a look shows that it is done', async () => {
+    let byHand = false;
     const revert = async () => {
       throw ApplicationFailure.nonRetryable('no permission', 'provider.denied');
     };
@@ -206,6 +207,7 @@ describe('decisions from the command line', () => {
         plan: (round) => (round === 1 ? { purpose: 'rotate', gates: [gate('g1')], steps: [step('s1', { gate: 'g1' })] } : { steps: [] }),
         settled: () => false,
         rule: ({ signed }) => said(signed),
+        inspect: () => (byHand ? 'no' : 'yes'),
       },
       async () => {
         const { id, hash } = await asked();
@@ -217,6 +219,17 @@ describe('decisions from the command line', () => {
         expect(shown.code).toBe(7);
         expect(shown.out).toContain('Stuck: finish by hand');
         expect(shown.out).toMatch(/‼ stuck +s1/);
+        const listed = async () => JSON.parse((await run(['list', '--stuck', '--json'])).out) as { id: string }[];
+        await expect.poll(async () => (await listed()).map((each) => each.id), { timeout: 10_000 }).toEqual([id]);
+        expect(await run(['finish', id])).toMatchObject({ code: 7, out: expect.stringContaining(' s1\n') });
+        expect(await run(['finish', id, 's1'])).toMatchObject({ code: 7, out: expect.stringContaining('s1 is not finished') });
+        byHand = true;
+        expect(await run(['finish', id, 's1'])).toMatchObject({
+          code: 0,
+          out: expect.stringContaining('s1 is finished, and was seen to be'),
+        });
+        expect(await run(['watch', id, '--until', 'closed'])).toMatchObject({ code: 6 });
+        await expect.poll(listed, { timeout: 10_000 }).toEqual([]);
       },
       { revert },
     );
