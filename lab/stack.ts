@@ -408,6 +408,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       };
       const entry = new URL('../workers/main.ts', import.meta.url);
       const part = twin === undefined ? node(name, entry, [], env) : startNode(twin, entry, [], env, log);
+      if (twin !== undefined) twins.push(part);
       await untilReady(part, log, async () => saysReady(readFileSync(log, 'utf8').slice(from)), 60_000);
       return part;
     };
@@ -499,9 +500,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       },
       async twin(name) {
         const [, role = {}, keys] = wanted.find(([each]) => each === name) ?? [];
-        const part = await worker(name, role, keys ?? '', `${name}-${twins.length + 2}`)();
-        twins.push(part);
-        return part;
+        return await worker(name, role, keys ?? '', `${name}-${twins.length + 2}`)();
       },
       stop,
     };

@@ -129,7 +129,7 @@ test('a provider that is away for sixty times the retry ceiling is ridden out: s
   }
 });
 
-test('a provider that answers rubbish for as long (cut, 500, throttled, a page of HTML, half of an answer, nothing at all) is ridden out likewise, each kind by itself', async () => {
+test.concurrent('a provider that answers rubbish for as long (cut, 500, throttled, a page of HTML, half of an answer, nothing at all) is ridden out likewise, each kind by itself', async () => {
   const { world } = kill;
   const { control, ...stack } = world.stack;
   void stack;
@@ -154,7 +154,7 @@ test('a provider that answers rubbish for as long (cut, 500, throttled, a page o
   );
 });
 
-test.each([
+test.concurrent.each([
   { name: 'throttled', kind: 'throttle', rhythm: '..x', words: 'every third call' },
   { name: 'garbled', kind: 'truncated', rhythm: '..........x', words: 'every eleventh call' },
 ] as const)(
@@ -176,7 +176,6 @@ test.each([
         if (consumer) expect(noticed(await consumer.stop())).toEqual([]);
       }),
     );
-    await control.clearFaults();
   },
 );
 
