@@ -26,9 +26,11 @@ import { type PlanStep, planHash } from '../domain/plan.ts';
 import { brokenLink, type ChainEntry, emptyHead, RecordType } from '../domain/record.ts';
 import type { AnyRecord, RecordAs } from '../domain/record-bodies.ts';
 import { ruleOnDecision } from '../domain/ruling.ts';
-import { KeyRole, type People, type Trust } from '../domain/trust.ts';
+import { type Edition, KeyRole, type People, type Trust } from '../domain/trust.ts';
+import { faultOfFirst, faultOfSuccession } from '../domain/trust-succession.ts';
 import { checkWarrant } from '../domain/warrant.ts';
 import { BundleFile, type BundleFiles, policyPath, recordPath, textOf } from './bundle.ts';
+import { parseEdition } from './editions.ts';
 import { type ActivityEntry, type History, type HistoryFacts, historyJson, parseHistory, readHistory, recordsNamed } from './history.ts';
 import { openRecord, parseEnvelope } from './records.ts';
 import { rederiveJudgement } from './rederive.ts';
@@ -256,6 +258,7 @@ class Opened {
   #chain: readonly ChainEntry[] | undefined;
   #trustFile: TrustFile | undefined;
   #people: People | undefined;
+  #editions: readonly Edition[] | undefined;
 
   constructor(files: BundleFiles, options: VerifyOptions) {
     this.files = files;
@@ -297,6 +300,27 @@ class Opened {
   get people(): People {
     this.#people ??= parsePeople(this.text(BundleFile.PEOPLE), BundleFile.PEOPLE);
     return this.#people;
+  }
+  /** The trust files that the bundle holds, with their people, in the order of their serials. */
+  get editions(): readonly Edition[] {
+    if (!this.#editions) {
+      const { trust, signatures, countersignatures = [] } = this.trustFile;
+      const earlier = [...this.files.keys()].flatMap((path) => {
+        const serial = /^trust\/(\d{1,9})\.yaml$/.exec(path)?.[1];
+        return serial === undefined ? [] : [{ path, serial: Number(serial) }];
+      });
+      earlier.sort((a, b) => a.serial - b.serial);
+      this.#editions = [
+        ...earlier.map(({ path }) => parseEdition(this.text(path), path)),
+        { trust, people: this.people, signatures, countersignatures },
+      ];
+    }
+    return this.#editions;
+  }
+  /** Whoever may have been known at a time (ISO), newest first: an edition counts from when the engine took it, which is some time after it was issued. */
+  peopleAt(at: string): readonly People[] {
+    const known = this.editions.filter((edition) => Date.parse(edition.trust.issuedAt) <= Date.parse(at) + skewMs);
+    return known.length > 0 ? known.map((edition) => edition.people).reverse() : [this.people];
   }
   get history(): History {
     this.#history ??= parseHistory(this.files.get(BundleFile.HISTORY) ?? new Uint8Array());
@@ -350,6 +374,35 @@ function checkTrust(bundle: Opened): string[] {
     problems.push('trust.yaml is not signed by the root');
   if (sha256Of(canonicalJson(people)) !== trustFile.trust.people) problems.push('people.yaml is not the one that trust.yaml names');
   if (trustFile.trust.engine !== bundle.trust.engine) problems.push('trust.yaml is of another engine');
+  return [...problems, ...successionProblems(bundle)];
+}
+
+/** The trust files from the first to the last, each following from the one before it by root and two persons; the auditor's own is one of them, unless it is newer. */
+function successionProblems(bundle: Opened): string[] {
+  const { editions } = bundle;
+  const given = bundle.options.trust;
+  const last = editions.at(-1);
+  const problems: string[] = [];
+  const root = bundle.trust.keys.find((key) => key.role === KeyRole.ROOT)?.public ?? '';
+  for (const [index, edition] of editions.entries()) {
+    const before = editions[index - 1];
+    const { serial } = edition.trust;
+    if (serial !== index + 1) return [...problems, `the trust of serial ${index + 1} is missing`];
+    const wrong = before
+      ? faultOfSuccession(before, edition, { root, verify: verifyEnvelope, now: bundle.manifest.madeAt })
+      : editions.length > 1
+        ? faultOfFirst(edition, { root, verify: verifyEnvelope })
+        : undefined;
+    if (wrong) problems.push(`the trust of serial ${serial}: ${wrong.why} (${wrong.code})`);
+    if (given?.serial === serial && !same(given, edition.trust)) problems.push(`the trust of serial ${serial} is not the one given`);
+  }
+  if (given && last && given.serial > last.trust.serial && given.engine === last.trust.engine) {
+    // It is newer than the bundle: each key that both name must be the same one.
+    const changed = last.trust.keys.find((key) =>
+      given.keys.some((each) => each.id === key.id && (each.public !== key.public || each.role !== key.role)),
+    );
+    if (changed) problems.push(`the key ${changed.id} is another one in the trust given`);
+  }
   return problems;
 }
 
@@ -843,15 +896,20 @@ function checkPlans(bundle: Opened): string[] {
   return bundle.completed().flatMap((activity) => {
     if (activity.type !== 'judge') return [];
     try {
-      return rederiveJudgement({
-        input: activity.args[0] as JudgeInput,
-        result: activity.result as JudgeResult,
-        record: (hash, type) => bundle.record(hash, type),
-        policyText: (path) => textOf(bundle.files.get(path)),
-        people: bundle.people,
-        manifests: bundle.options.manifests,
-        authenticated: bundle.options.trust !== undefined,
-      }).map((words) => `round ${(activity.args[0] as JudgeInput).round}: ${words}`);
+      const made = bundle.peopleAt(bundle.record((activity.result as JudgeResult).plan, 'plan').at).map((people) =>
+        rederiveJudgement({
+          input: activity.args[0] as JudgeInput,
+          result: activity.result as JudgeResult,
+          record: (hash, type) => bundle.record(hash, type),
+          policyText: (path) => textOf(bundle.files.get(path)),
+          people,
+          manifests: bundle.options.manifests,
+          authenticated: bundle.options.trust !== undefined,
+        }),
+      );
+      return (made.some((problems) => problems.length === 0) ? [] : (made[0] ?? [])).map(
+        (words) => `round ${(activity.args[0] as JudgeInput).round}: ${words}`,
+      );
     } catch (error) {
       return [`judge (event ${activity.eventId}): ${error instanceof Error ? error.message : 'unreadable'}`];
     }
@@ -869,7 +927,7 @@ function checkDecisions(bundle: Opened): string[] {
     const barred = plan ? bundle.record(plan.verdict, 'verdict').body.barred : undefined;
     const { standing } = record.body;
     problems.push(...standingBelow(standing, input.standing, ruling.gate).map((words) => `decision ${near(hash)}: ${words}`));
-    const again = (now: string, counted: readonly string[] = []): DecisionRuling =>
+    const again = (now: string, counted: readonly string[] = [], people: People = bundle.people): DecisionRuling =>
       ruleOnDecision({
         // What stood at the gate is the judge's own word; so is whether another run had counted the id.
         input: {
@@ -882,17 +940,17 @@ function checkDecisions(bundle: Opened): string[] {
         ...(barred && { barred }),
         engine: bundle.trust.engine,
         trust: bundle.trust,
-        people: bundle.people,
+        people,
         verify: verifyEnvelope,
         now,
       });
     // The judge looked at its clock a moment before it wrote the record; what expired in between may be ruled either way.
     const before = new Date(Date.parse(record.at) - 1000).toISOString();
-    const rulings = [
-      again(record.at),
-      again(before),
-      ...(ruling.accepted ? [] : [again(record.at, [ruling.id]), again(before, [ruling.id])]),
-    ];
+    const rulings = bundle
+      .peopleAt(record.at)
+      .flatMap((people) =>
+        [record.at, before].flatMap((at) => (ruling.accepted ? [[]] : [[], [ruling.id]]).map((counted) => again(at, counted, people))),
+      );
     if (!rulings.some((each) => same(each, ruling))) {
       const read = readDecision(input.signed);
       problems.push(
@@ -931,28 +989,32 @@ function checkWarrants(bundle: Opened): string[] {
       }),
     );
     const authorities = (revert ? [revert.because] : asked.warrant.decisions).flatMap((hash) => bundle.records.get(hash) ?? []);
-    const answer = checkWarrant({
-      warrant: asked.warrant,
-      ...(revert && { revert }),
-      plan,
-      snapshot: bundle.record(asked.warrant.snapshot, 'snapshot'),
-      authorities,
-      needs,
-      provider: step.provider,
-      account: step.account,
-      mode: 'act',
-      irreversible: isIrreversible(bundle.options.manifests, step),
-      ownTargets: [],
-      trust: bundle.trust,
-      people: bundle.people,
-      now: activity.startedAt ?? activity.scheduledAt,
-      executing: held
-        ? { workflowId: holdId(held.provider, held.account, held.principal), runId: '' }
-        : { workflowId: bundle.manifest.incident, runId: bundle.manifest.run },
-      verify: verifyEnvelope,
-      barred: bundle.record(plan.body.verdict, 'verdict').body.barred,
-    });
-    if (!answer.ok) problems.push(`${direction} of ${step.id}: ${answer.words} (${answer.code})`);
+    const now = activity.startedAt ?? activity.scheduledAt;
+    const answers = bundle.peopleAt(now).map((people) =>
+      checkWarrant({
+        warrant: asked.warrant,
+        ...(revert && { revert }),
+        plan,
+        snapshot: bundle.record(asked.warrant.snapshot, 'snapshot'),
+        authorities,
+        needs,
+        provider: step.provider,
+        account: step.account,
+        mode: 'act',
+        irreversible: isIrreversible(bundle.options.manifests, step),
+        ownTargets: [],
+        trust: bundle.trust,
+        people,
+        now,
+        executing: held
+          ? { workflowId: holdId(held.provider, held.account, held.principal), runId: '' }
+          : { workflowId: bundle.manifest.incident, runId: bundle.manifest.run },
+        verify: verifyEnvelope,
+        barred: bundle.record(plan.body.verdict, 'verdict').body.barred,
+      }),
+    );
+    const answer = answers.find((each) => each.ok) ?? answers[0];
+    if (!answer?.ok) problems.push(`${direction} of ${step.id}: ${answer?.words} (${answer?.code})`);
   }
   return problems;
 }

@@ -2,19 +2,23 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { BundleFile, type BundleFiles, textOf, writeBundle } from '../../audit/bundle.ts';
+import { BundleFile, type BundleFiles, bytesOf, textOf, writeBundle } from '../../audit/bundle.ts';
+import { editionText, signEdition, trustText } from '../../audit/editions.ts';
 import { parseHistory, readHistory } from '../../audit/history.ts';
 import { readKey } from '../../audit/keys.ts';
 import { openEntry, registerPrefix } from '../../audit/register.ts';
 import { examineRegister, GapKind } from '../../audit/register-gaps.ts';
 import { type Replay, type ReplayOutcome, replayInChild } from '../../audit/replay.ts';
 import { type Signer, signerFrom } from '../../audit/signing.ts';
-import { openStatement } from '../../audit/statement.ts';
+import { openStatement, sealBundle } from '../../audit/statement.ts';
 import type { BlobStore } from '../../audit/store.ts';
+import { parsePeople, parseTrust, peopleText } from '../../audit/trust.ts';
 import { type ClaimKind, type Verification, verifyBundle } from '../../audit/verify.ts';
+import { hashOf } from '../../domain/canonical.ts';
 import { registry } from '../../domain/errors.ts';
 import { PayloadType } from '../../domain/record.ts';
-import type { Trust } from '../../domain/trust.ts';
+import { Secret } from '../../domain/secret.ts';
+import type { Edition, People, Trust } from '../../domain/trust.ts';
 import { type WorkflowCode, workflowCode } from '../../workers/bundle.ts';
 import { manifests, type Played, play } from '../audit/engine.ts';
 import { randomOf } from '../audit/tampering.ts';
@@ -28,6 +32,7 @@ interface Stolen {
   readonly trust: Trust;
   readonly trustText: string;
   readonly judge: Signer;
+  readonly paths: Played['trust']['paths'];
   /** The register's names and the blobs it tells of. */
   readonly register: ReadonlyMap<string, Uint8Array>;
   readonly blobs: ReadonlyMap<string, Uint8Array>;
@@ -66,6 +71,7 @@ async function taken(played: Played, untilEnded: boolean): Promise<Stolen> {
     trustText: textOf(files.get(BundleFile.TRUST)) ?? '',
     register,
     blobs: kept,
+    paths: played.trust.paths,
     judge: signerFrom(readKey(join(played.trust.paths.judge, 'signing.json'))),
   };
 }
@@ -339,5 +345,73 @@ describe('a forger without signing keys', { timeout: 600_000 }, () => {
     expect(rows['its records and its entries deleted'].find((gap) => gap.incident === incident)).toBeDefined();
     expect(rows['everything from its first entry on deleted'].map((gap) => gap.kind)).toContain(GapKind.CUT_OFF);
     expect(rows['its close deleted']).toEqual([expect.objectContaining({ kind: GapKind.UNFINISHED, incident, run })]);
+  });
+
+  it('the trust files follow one from another, and decisions are judged by who was known then', async () => {
+    const from = stolen.closed;
+    const passphrase = new Secret('a passphrase for tests');
+    const file = parseTrust(from.trustText, 'trust.yaml');
+    const people = parsePeople(textOf(from.files.get(BundleFile.PEOPLE)) ?? '', 'people.yaml');
+    const first: Edition = { trust: file.trust, people, signatures: file.signatures, countersignatures: [] };
+    // Ada, who approved, has left since.
+    const later: People = {
+      ...people,
+      people: people.people.map((person) => (person.id === 'ada' ? { ...person, roles: ['guest'] } : person)),
+    };
+    const draft = (change: Partial<Trust> = {}): Edition => ({
+      trust: {
+        ...first.trust,
+        serial: 2,
+        previous: hashOf(first.trust),
+        proposedBy: 'ada',
+        issuedAt: new Date().toISOString(),
+        people: hashOf(later),
+        ...change,
+      },
+      people: later,
+      signatures: [],
+      countersignatures: [],
+    });
+    const key = (path: string) => readKey(path, passphrase);
+    const root = key(join(from.paths.root, 'root.json'));
+    const signedBy = (edition: Edition, ...by: string[]): Edition =>
+      by.reduce((each, id) => signEdition(each, key(from.paths.persons[id] as string)), signEdition(edition, root));
+    const second = signedBy(draft(), 'ada', 'ben');
+    const bundled = (last: Edition, earlier: Readonly<Record<string, string>>): BundleFiles => {
+      const files = new Map([...from.files].filter(([path]) => path !== BundleFile.STATEMENT));
+      files.set(BundleFile.TRUST, bytesOf(trustText(last)));
+      files.set(BundleFile.PEOPLE, bytesOf(peopleText(last.people)));
+      for (const [path, text] of Object.entries(earlier)) files.set(path, bytesOf(text));
+      const { predicate } = openStatement(from.files).statement;
+      const trust = { serial: last.trust.serial, hash: hashOf(last.trust) };
+      const said = { ...predicate, trust, people: hashOf(last.people), madeAt: new Date().toISOString() };
+      return sealBundle(files, said, (statement) => from.judge.sign(PayloadType.STATEMENT, statement));
+    };
+    const verdict = async (files: BundleFiles, trust: Trust): Promise<string> => {
+      const result = await verifyBundle(files, { ...options(from, remembered(from)), trust });
+      return failing(result).join(' ') || result.verdict;
+    };
+    const whole = bundled(second, { 'trust/1.yaml': editionText(first) });
+    const forked = { ...first, trust: { ...first.trust, issuedAt: new Date(0).toISOString() } };
+    const rows = {
+      'both, by the first': await verdict(whole, first.trust),
+      'both, by the second': await verdict(whole, second.trust),
+      'the first left out': await verdict(bundled(second, {}), second.trust),
+      'another first': await verdict(bundled(second, { 'trust/1.yaml': editionText(forked) }), second.trust),
+      'a second that one person signed': await verdict(
+        bundled(signedBy(draft(), 'ada'), { 'trust/1.yaml': editionText(first) }),
+        first.trust,
+      ),
+      'a second of another first': await verdict(
+        bundled(signedBy(draft({ previous: hashOf('another') }), 'ada', 'ben'), { 'trust/1.yaml': editionText(first) }),
+        first.trust,
+      ),
+      'not the second that the auditor has': await verdict(whole, { ...second.trust, code: [] }),
+      'people of the second under the first': await verdict(bundled({ ...first, people: later }, {}), first.trust),
+    };
+    console.table(rows);
+    expect(rows['both, by the first']).toBe('verified');
+    expect(rows['both, by the second']).toBe('verified');
+    for (const [row, claims] of Object.entries(rows).slice(2)) expect([row, claims]).toEqual([row, expect.stringContaining('trust')]);
   });
 });
