@@ -14,4 +14,19 @@ export {
   struck,
 } from './strikes.ts';
 export { describeAction, expectAllRun, type SuiteOptions } from './suite.ts';
+/**
+ * The undo harness: `describeUndo` fails every step of a plan before its effect, after it and in its undo, and compares the world with the one before; `describeUndoOf` does so for one action in the
+ * world of its conformance run. Needs vitest.
+ */
+export {
+  describeUndo,
+  describeUndoOf,
+  expectAllUndone,
+  playUndoRow,
+  type UndoOptions,
+  type UndoRow,
+  type UndoStep,
+  type UndoWorld,
+  undoRowsOf,
+} from './undo.ts';
 export { type Harness, type Stage, stageOf, type Trouble, type World, type WorldCall, waitFor } from './world.ts';

@@ -65,7 +65,7 @@ export interface Stage {
 }
 
 /** Sealing without cryptography; each secret that passes through it is one that must be seen nowhere else. */
-function sealingOf(secrets: string[]): Sealing {
+export function sealingOf(secrets: string[]): Sealing {
   const blobs = new Map<Hash, { readonly text: string; readonly context: string }>();
   return {
     async open(hash, _keyId, context) {

@@ -58,11 +58,11 @@ export interface Place {
 let count = 0;
 
 export async function makePlace(server: TestServer, proxy: FaultProxy, settings: Record<string, unknown> = {}): Promise<Place> {
-  count += 1;
-  const below = `ci/app${count}`;
+  const number = ++count;
+  const below = `ci/app${number}`;
   const path = `kv/${below}`;
-  await server.call('PUT', `sys/policies/acl/engine${count}`, { policy: policyFor('kv', below) });
-  const { body } = await server.call('POST', 'auth/token/create', { policies: [`engine${count}`], display_name: 'tourniquet' });
+  await server.call('PUT', `sys/policies/acl/engine${number}`, { policy: policyFor('kv', below) });
+  const { body } = await server.call('POST', 'auth/token/create', { policies: [`engine${number}`], display_name: 'tourniquet' });
   const token: string = body.auth.client_token;
   const connection = await provider.connect({
     provider: 'vault',
@@ -72,7 +72,7 @@ export async function makePlace(server: TestServer, proxy: FaultProxy, settings:
     credentials: { address: new Secret(proxy.address), token: new Secret(token) },
   });
   const store: Store = {
-    id: `store${count}`,
+    id: `store${number}`,
     provider: 'vault',
     account: 'lab',
     path,
