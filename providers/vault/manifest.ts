@@ -29,7 +29,8 @@ export const manifest: ProviderManifest = {
         'delete {mount}/metadata/{path}--staged/*',
       ],
       byHand: 'bao kv put -cas=0 {path}--staged/by-hand @new.json',
-      byHandUndo: 'bao kv metadata delete {path}--staged/by-hand',
+      byHandUndo:
+        'bao kv list {path}--staged, then bao kv metadata delete {path}--staged/<the one whose custom metadata (bao kv metadata get) names this step>',
       source: 'https://openbao.org/api-docs/secret/kv/kv-v2/',
     },
     {
@@ -50,7 +51,8 @@ export const manifest: ProviderManifest = {
         'delete {mount}/metadata/{path}--staged/*',
       ],
       byHand: 'bao kv get -format=json {path} (note .data.metadata.version), then bao kv put -cas=<that version> {path} @whole.json',
-      byHandUndo: 'bao kv rollback -version=<that version> {path}',
+      byHandUndo:
+        'bao kv metadata get {path}; if nobody has written there since the engine did, bao kv rollback -version=<the one before the engine’s> {path}',
       source: 'https://openbao.org/api-docs/secret/kv/kv-v2/',
     },
     {
