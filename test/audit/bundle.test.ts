@@ -109,7 +109,7 @@ describe('a bundle as the engine made it', () => {
     expect(ran).toEqual([textOf(internal.files.get(BundleFile.CODE))]);
     const unnamed = await verifyBundle(
       internal.files,
-      optionsFor(internal, { release: older, replay, trust: { ...internal.trust, code: [] } }),
+      optionsFor(internal, { release: older, replay, trust: { ...internal.trust, serial: 2, code: [] } }),
     );
     expect(unnamed).toMatchObject({ verdict: 'consistent', code: 'audit.unknown-code' });
     const { trust: _, ...untrusting } = optionsFor(internal, { release: older, replay });

@@ -348,7 +348,7 @@ describe('code in a bundle', { timeout: 240_000 }, () => {
     const folder = mkdtempSync(join(home, 'named-'));
     const files = signed(honest.files, outOf(Object.values(worsts), folder, textOf(honest.files.get(BundleFile.CODE))));
     const before = { ...seen, files: snapshot(home) };
-    const trust = { ...honest.trust, code: [openStatement(files).statement.predicate.code] };
+    const trust = { ...honest.trust, serial: 2, code: [openStatement(files).statement.predicate.code] };
     const result = await verifyBundle(files, { manifests, release: await workflowCode(), replay: replayWithin({}), trust });
     expect(result.verdict).toBe('broken');
     expect(result.claims.find((claim) => claim.kind === 'replay')).toMatchObject({ ok: false, words: expect.stringMatching(/SAID [DR]+/) });
