@@ -63,8 +63,12 @@ function dispatched(
     const inside = (input.incident ? input : (input.warrant ?? input.apply ?? input.revert)) as Input;
     return typeof inside.incident === 'string' ? inside.incident : incidentOf(inside);
   };
-  const names = ['receive', 'judge', 'rule', 'recordGate', 'review', 'exportBundle', 'assess', 'capture', 'apply', 'revert'] as const;
-  const all: Record<string, (input: Input) => unknown> = { reachHold: reachHold as (input: Input) => unknown };
+  const names = ['receive', 'judge', 'rule', 'recordGate', 'review', 'exportBundle', 'assess', 'capture', 'apply', 'revert', 'inspect'] as const;
+  const all: Record<string, (input: Input) => unknown> = {
+    reachHold: reachHold as (input: Input) => unknown,
+    // Of no incident: whoever holds is still there.
+    endedHolders: () => ({ ended: [] }),
+  };
   for (const name of names) {
     all[name] = (input) => (casts.get(incidentOf(input))?.[name] as ((input: Input) => unknown) | undefined)?.(input);
   }
