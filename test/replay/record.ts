@@ -63,7 +63,19 @@ function dispatched(
     const inside = (input.incident ? input : (input.warrant ?? input.apply ?? input.revert)) as Input;
     return typeof inside.incident === 'string' ? inside.incident : incidentOf(inside);
   };
-  const names = ['receive', 'judge', 'rule', 'recordGate', 'review', 'exportBundle', 'assess', 'capture', 'apply', 'revert', 'inspect'] as const;
+  const names = [
+    'receive',
+    'judge',
+    'rule',
+    'recordGate',
+    'review',
+    'exportBundle',
+    'assess',
+    'capture',
+    'apply',
+    'revert',
+    'inspect',
+  ] as const;
   const all: Record<string, (input: Input) => unknown> = {
     reachHold: reachHold as (input: Input) => unknown,
     // Of no incident: whoever holds is still there.
