@@ -157,6 +157,22 @@ interface Tried {
   readonly files: BundleFiles;
 }
 
+/** Nothing is left of the attack: what it would have changed is not changed. */
+function isUntouched(files: BundleFiles, honest: BundleFiles): boolean {
+  const told = (of: BundleFiles) => JSON.stringify(readHistory(parseHistory(of.get(BundleFile.HISTORY) as Uint8Array)));
+  const left = (of: BundleFiles) =>
+    [...of]
+      .filter(([path]) => !/^(history|statement)/.test(path))
+      .map(([path, bytes]) => `${path} ${Buffer.from(bytes).toString('base64')}`);
+  return told(files) === told(honest) && left(files).sort().join() === left(honest).sort().join();
+}
+
+/**
+ * All from the change on left out, and a judge that signs for what is left: each word of that is true, and it says of itself that the run goes on. What came after it stands in the register
+ * and in no bundle.
+ */
+const isBeginning = (means: Means): boolean => means.cut && means.statement === 'judge';
+
 /** Goes on until no other way is left, or the verdict is the one the forger wants. */
 async function adapt(attack: Attack, most: number): Promise<Tried[]> {
   const from = stolen[attack.on];
@@ -173,10 +189,11 @@ async function adapt(attack: Attack, most: number): Promise<Tried[]> {
     const forgery = await Forgery.of(from.loot);
     attack.make(forgery, { other: await Forgery.of(other.loot), signedElsewhere: (record) => from.judge.sign(PayloadType.RECORD, record) });
     const files = forgery.export(means, judge);
+    if (means.touch !== 'both' && isUntouched(files, from.files)) continue;
     const result = await audited(from, files);
     const caught = failing(result);
     tried.push({ means, caught, result, files });
-    if (result.verdict === 'verified') break;
+    if (result.verdict === 'verified' && !isBeginning(means)) break;
     queue.push(...further(means, caught));
   }
   return tried;
@@ -208,7 +225,7 @@ function sampleOf<T>(from: readonly T[], count: number): T[] {
 const seed = Number(process.env.TOURNIQUET_SEED ?? 20_261_124);
 const full = process.env.TOURNIQUET_FULL === '1';
 const names = Object.keys(attacks);
-const most = full ? 40 : 4;
+const most = full ? 24 : 4;
 /** Without TOURNIQUET_FULL a third of the attacks, by the seed. */
 const chosen = full ? names : sampleOf(names, Math.ceil(names.length / 3));
 
@@ -217,7 +234,11 @@ describe('a forger without signing keys', { timeout: 600_000 }, () => {
     string,
     { 'caught by': string; tries: number; 'fewest claims': string; 'by means': string; 'without a trust file': string }
   > = {};
-  afterAll(() => console.table(table));
+  const beginnings: string[] = [];
+  afterAll(() => {
+    console.table(table);
+    if (beginnings.length > 0) console.log(`left with an honest beginning, of a run that goes on: ${beginnings.join('; ')}`);
+  });
 
   it('has all that a judge’s own export is made of, but for the signature', async () => {
     for (const from of Object.values(stolen)) {
@@ -244,7 +265,14 @@ describe('a forger without signing keys', { timeout: 600_000 }, () => {
     const from = stolen[attack.on];
     const tried = await adapt(attack, most);
     // Under the auditor's trust file no way leads anywhere, and each is caught by name, with the exit code of a broken bundle.
-    for (const { means, result, caught } of tried) {
+    for (const { means, result, caught, files } of tried) {
+      if (isBeginning(means) && result.verdict === 'verified') {
+        const [made, whole] = [files, from.files].map((each) => openStatement(each).statement.predicate);
+        expect(made?.ended).toBe(false);
+        expect(made?.events).toBeLessThan(whole?.events ?? 0);
+        beginnings.push(name);
+        continue;
+      }
       expect({ name, by: short(means), verdict: result.verdict, named: caught.length > 0 }).toEqual({
         name,
         by: short(means),
@@ -255,7 +283,7 @@ describe('a forger without signing keys', { timeout: 600_000 }, () => {
     }
     // Though a judge signed the list of files, what was done is caught, and by the claim that is about it.
     const signed = tried.find(({ means }) => means.statement === 'judge' && means.touch === 'both' && !means.cut && !means.ripple);
-    const few = [...tried].sort((a, b) => a.caught.length - b.caught.length)[0] as Tried;
+    const few = tried.filter(({ caught }) => caught.length > 0).sort((a, b) => a.caught.length - b.caught.length)[0] as Tried;
     // Without it the verdict is at most consistent.
     const verdicts = new Set<string>();
     const { trust: _, ...untrusting } = options(from, remembered(from));

@@ -236,6 +236,8 @@ export class Forgery {
     let chain: ChainEntry[] = [];
     const heads = (JSON.parse(textOf(this.original.get(BundleFile.CHAIN)) ?? '[]') as ChainEntry[]).map((entry) => entry.head);
     const now = new Map<Hash, AnyRecord>();
+    /** What the records would say, for a history that says it though they do not. */
+    const told = new Map<Hash, AnyRecord>();
     const written: { entry: Entry; hash: Hash; record: AnyRecord }[] = [];
     const order = this.#chainLast ?? this.entries;
     const firstChange = order.findIndex((entry) => entry.dropped || entry.instead || canonicalJson(entry.record) !== entry.before);
@@ -266,6 +268,7 @@ export class Forgery {
       const head = headOf(chain);
       if (at !== undefined && at !== head) words.set(at, head);
       now.set(hash, written1);
+      told.set(hash, entry.record);
       written.push({ entry, hash, record: written1 });
     }
     out.set(BundleFile.CHAIN, bytesOf(`${canonicalJson(chain)}\n`));
@@ -289,7 +292,7 @@ export class Forgery {
           }
           if (typeof value === 'object' && value !== null) {
             if ('chain' in value && 'head' in value) Object.assign(value, { chain, head: headOf(chain) });
-            if (event.activityTaskCompletedEventAttributes) inTune(value, now);
+            if (event.activityTaskCompletedEventAttributes) inTune(value, means.touch === 'history' ? told : now);
           }
           const after = JSON.stringify(value);
           if (after !== JSON.stringify(JSON.parse(text))) payload.data = bytesOf(after);
