@@ -130,6 +130,7 @@ function watchDates(client: STSClient, seen: (date: string) => void): void {
 interface Answer {
   readonly statusCode?: number;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: { readonly destroy?: () => unknown };
 }
 
 /**
@@ -141,6 +142,8 @@ function expectReadable(answer: Answer | undefined): void {
   const headers = Object.fromEntries(Object.entries(answer.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]));
   const type = headers['content-type'];
   if (headers['content-length'] !== '0' && (type === undefined || /xml|json/i.test(type))) return;
+  // A body that nobody reads keeps its connection, and fifty of them are all that the clients have.
+  answer.body?.destroy?.();
   throw Object.assign(new Error('an answer that cannot be read'), { name: 'UnreadableAnswer', $retryable: {} });
 }
 
