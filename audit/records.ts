@@ -11,7 +11,13 @@ import type { BlobStore } from './store.ts';
 export type { AnyRecord, RecordAs, RecordBodies } from '../domain/record-bodies.ts';
 
 /** Who may sign what. A judge may sign also what a worker may: the `manual` provider has no worker of its own. */
-const byWorker: ReadonlySet<RecordType> = new Set([RecordType.FINDING, RecordType.SNAPSHOT, RecordType.STEP, RecordType.REFUSAL, RecordType.SELF]);
+const byWorker: ReadonlySet<RecordType> = new Set([
+  RecordType.FINDING,
+  RecordType.SNAPSHOT,
+  RecordType.STEP,
+  RecordType.REFUSAL,
+  RecordType.SELF,
+]);
 
 /** What a writer says of a record; the rest is filled in. */
 export interface NewRecord<T extends RecordType> {
