@@ -3,7 +3,7 @@ import { type Call, type Need, type Operation, type Operations, page } from './c
 import { boundaryAnswer } from './iam-policies.ts';
 import { byName, find, managedArn, onAll, onPrincipal, pathOf, policiesOf, put, repolicy, subject } from './iam-principals.ts';
 import { accessKeyId, accountOf, secretKey, suffix, uniqueId } from './identifiers.ts';
-import { accessDenied, deleteConflict, entityExists, limitExceeded, noSuchEntity, Refusal, validation } from './refusal.ts';
+import { accessDenied, deleteConflict, entityExists, invalidInput, limitExceeded, noSuchEntity, Refusal, validation } from './refusal.ts';
 import { type AccessKey, latest, noPolicies, type PolicySet, revise, type ServiceCredential, type User } from './state.ts';
 import type { Answer } from './xml.ts';
 
@@ -17,6 +17,28 @@ const onUser = onPrincipal('User');
 function tagList(tags: Readonly<Record<string, string>>): Answer[] | undefined {
   const list = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
   return list.length === 0 ? undefined : list;
+}
+
+/**
+ * The tags of a request, for a user: letters, digits, spaces and `_.:/=+-@`, 128 of them in a key and 256 in a value, and no key that is AWS's own (IAM User Guide, "Tags for IAM resources").
+ */
+function userTags(call: Call): Record<string, string> {
+  const tags = call.tags();
+  const seen = new Set<string>();
+  for (const [key, value] of Object.entries(tags)) {
+    if (!/^[\p{L}\p{Z}\p{N}_.:/=+\-@]{1,128}$/u.test(key)) throw validation('A tag key has 1 to 128 of the allowed characters.');
+    if (!/^[\p{L}\p{Z}\p{N}_.:/=+\-@]{0,256}$/u.test(value)) throw validation('A tag value has at most 256 of the allowed characters.');
+    if (key.toLowerCase().startsWith('aws:')) throw invalidInput('Tag keys that begin with aws: are reserved.');
+    if (seen.has(key.toLowerCase())) throw invalidInput('Duplicate tag keys found. Please note that Tag keys are case insensitive.');
+    seen.add(key.toLowerCase());
+  }
+  return tags;
+}
+
+/** Keys of a user's tags are compared without regard to case, and keep it: a tag in another spelling replaces the first. */
+function withoutTags(tags: Readonly<Record<string, string>>, keys: readonly string[]): Record<string, string> {
+  const gone = keys.map((key) => key.toLowerCase());
+  return Object.fromEntries(Object.entries(tags).filter(([key]) => !gone.includes(key.toLowerCase())));
 }
 
 function described(call: Call, user: User, whole = true): Answer {
@@ -47,7 +69,7 @@ const users: Operations = {
         name,
         path,
         createdAt: call.now,
-        tags: call.tags(),
+        tags: userTags(call),
         policies: [{ at: call.now, value: policies }],
         serviceCredentials: [],
       };
@@ -93,7 +115,8 @@ const users: Operations = {
     need: onUser,
     run: (call) => {
       const user = find(call, 'User', call.text('UserName'));
-      const tags = { ...user.tags, ...call.tags() };
+      const given = userTags(call);
+      const tags = { ...withoutTags(user.tags, Object.keys(given)), ...given };
       if (Object.keys(tags).length > 50) throw limitExceeded('Cannot exceed quota for TagsPerUser: 50');
       retag(call, user, tags);
       return {};
@@ -104,8 +127,7 @@ const users: Operations = {
     need: onUser,
     run: (call) => {
       const user = find(call, 'User', call.text('UserName'));
-      const gone = call.texts('TagKeys');
-      retag(call, user, Object.fromEntries(Object.entries(user.tags).filter(([key]) => !gone.includes(key))));
+      retag(call, user, withoutTags(user.tags, call.texts('TagKeys')));
       return {};
     },
   },

@@ -72,6 +72,12 @@ describe('IAM', () => {
     await lab.iam.send(new iam.TagUserCommand({ UserName: 'a', Tags: [{ Key: 'x', Value: '1' }] }));
     await lab.iam.send(new iam.UntagUserCommand({ UserName: 'a', TagKeys: ['team'] }));
     expect((await lab.iam.send(new iam.ListUserTagsCommand({ UserName: 'a' }))).Tags).toEqual([{ Key: 'x', Value: '1' }]);
+    await lab.iam.send(new iam.TagUserCommand({ UserName: 'a', Tags: [{ Key: 'X', Value: '2' }] }));
+    expect((await lab.iam.send(new iam.ListUserTagsCommand({ UserName: 'a' }))).Tags).toEqual([{ Key: 'X', Value: '2' }]);
+    const refused = (tag: iam.Tag) => outcome(lab.iam.send(new iam.TagUserCommand({ UserName: 'a', Tags: [tag] })));
+    expect(await refused({ Key: 'aws:mine', Value: '1' })).toBe('InvalidInputException');
+    expect(await refused({ Key: 'x', Value: '*' })).toBe('ValidationError');
+    expect(await refused({ Key: 'x', Value: 'v'.repeat(257) })).toBe('ValidationError');
     await lab.iam.send(new iam.CreateAccessKeyCommand({ UserName: 'a' }));
     expect(await outcome(lab.iam.send(new iam.DeleteUserCommand({ UserName: 'a' })))).toBe('DeleteConflictException');
     expect(await outcome(lab.iam.send(new iam.DeleteUserCommand({ UserName: 'b' })))).toBe('ok');
