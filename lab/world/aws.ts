@@ -28,7 +28,7 @@ const allow = (statements: readonly { readonly actions: readonly string[]; reado
     Statement: statements.map(({ actions, resource }) => ({ Effect: 'Allow', Action: actions, Resource: resource })),
   });
 
-/** What the engine needs to contain, replace and watch a user's keys, and to cut off the sessions of roles that it assumed, and no more: providers' reference, appendix B, as far as its actions go. */
+/** What the engine needs to contain, replace and watch a user's keys, to mark the user, and to cut off the sessions of roles that it assumed, and no more: providers' reference, appendix B, as far as its actions go. */
 export function responderPolicy(accountId: string): string {
   const users = `arn:aws:iam::${accountId}:user/*`;
   const roles = `arn:aws:iam::${accountId}:role/*`;
@@ -51,7 +51,15 @@ export function responderPolicy(accountId: string): string {
       resource: users,
     },
     {
-      actions: ['iam:UpdateAccessKey', 'iam:PutUserPolicy', 'iam:DeleteUserPolicy', 'iam:CreateAccessKey', 'iam:DeleteAccessKey'],
+      actions: [
+        'iam:UpdateAccessKey',
+        'iam:PutUserPolicy',
+        'iam:DeleteUserPolicy',
+        'iam:CreateAccessKey',
+        'iam:DeleteAccessKey',
+        'iam:TagUser',
+        'iam:UntagUser',
+      ],
       resource: users,
     },
     { actions: ['iam:GetRole', 'iam:GetRolePolicy', 'iam:PutRolePolicy', 'iam:DeleteRolePolicy'], resource: roles },

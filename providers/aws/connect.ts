@@ -18,6 +18,7 @@ import { Log } from './log.ts';
 import { look } from './look.ts';
 import { manifest } from './manifest.ts';
 import { mintKey } from './mint-key.ts';
+import { tagUser } from './tag-user.ts';
 import { watchNewUse } from './watch-new-use.ts';
 import { watchOldQuiet } from './watch-old-quiet.ts';
 import { readTime } from './watching.ts';
@@ -72,6 +73,7 @@ export async function connect(config: AccountConfig): Promise<Connection> {
     liftCutOffRole,
     mintKey,
     deleteKey,
+    tagUser,
     watchNewUse,
     watchOldQuiet,
   ].map((make) => make(account) as Action);

@@ -7,7 +7,7 @@ const readRole = ['iam:GetRolePolicy', 'iam:GetRole'];
 /** Asked once per connection, so that no step touches the principal the engine itself is; it needs no permission and no policy can deny it. */
 const self = ['sts:GetCallerIdentity'];
 
-/** The long documents are elided here as `…`; providers/aws/README.md has them whole. */
+/** What a person would type: the engine's own documents, in policies.ts, bear a mark of the step besides. */
 const hold = `'{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}'`;
 const cutOff = `'{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":["*"],"Resource":["*"],"Condition":{"DateLessThan":{"aws:TokenIssueTime":"<a minute after the key was dead, in UTC>"}}}]}'`;
 
@@ -160,6 +160,19 @@ export const manifest: ProviderManifest = {
       permissions: [...readKeys, 'iam:GetAccessKeyLastUsed', 'iam:DeleteAccessKey', ...self],
       byHand: 'aws iam delete-access-key --user-name {user} --access-key-id {accessKeyId}',
       source: 'IAM API reference, DeleteAccessKey',
+    },
+    {
+      name: 'tag-user',
+      title: 'mark {user} as under investigation',
+      phase: 'contain',
+      reversibility: 'reversible',
+      // It hits nothing: a tag stops nobody, unless a policy of the account's own speaks of it.
+      scope: 'none',
+      permissions: ['iam:ListUserTags', 'iam:TagUser', 'iam:UntagUser', ...self],
+      byHand: 'aws iam tag-user --user-name {user} --tags Key=tourniquet:under-investigation,Value=<the incident>',
+      byHandUndo:
+        'aws iam untag-user --user-name {user} --tag-keys tourniquet:under-investigation, or, where the tag had a value before, tag-user with that value',
+      source: 'IAM API reference, TagUser, UntagUser, ListUserTags; a tag of the same key is replaced',
     },
     {
       name: 'watch-new-use',

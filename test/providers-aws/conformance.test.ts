@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
+import { responderPolicy } from '../../lab/world/aws.ts';
 import { provider } from '../../providers/aws/index.ts';
 import { manifest } from '../../providers/aws/manifest.ts';
 import { describeAction, expectAllRun } from '../conformance/index.ts';
@@ -21,5 +23,30 @@ it('a connection has exactly the actions of the manifest', async () => {
     expect(Object.keys(connection.actions).sort()).toEqual(provider.manifest.actions.map((action) => action.name).sort());
   } finally {
     await world.close();
+  }
+});
+
+const declared = [...new Set(manifest.actions.flatMap((action) => action.permissions))];
+
+it('the practice responder is allowed all that the manifest declares', () => {
+  const { Statement } = JSON.parse(responderPolicy('111122223333')) as { Statement: readonly { Action: readonly string[] }[] };
+  const allowed = Statement.flatMap((statement) => statement.Action);
+  expect(
+    declared.filter((name) => !allowed.includes(name)),
+    'permissions that lab/world/aws.ts does not give',
+  ).toEqual([]);
+});
+
+it('the README has a row for every action, and its permissions as the manifest has them', () => {
+  const page = readFileSync(new URL('../../providers/aws/README.md', import.meta.url), 'utf8');
+  const rows = [...page.matchAll(/^\| `([a-z-]+)` +\|(.*)\|$/gm)];
+  for (const { name, permissions } of manifest.actions) {
+    const [does, needs, ...more] = rows.filter(([, of]) => of === name).map(([, , words]) => words ?? '');
+    expect(does !== undefined && needs !== undefined && more.length === 0, `${name}: one row under Actions, one under Permissions`).toBe(
+      true,
+    );
+    expect([...(needs ?? '').matchAll(/`([^`]+)`/g)].map(([, word]) => word).sort(), `${name}: what it needs`).toEqual(
+      permissions.filter((each) => each !== 'sts:GetCallerIdentity').sort(),
+    );
   }
 });

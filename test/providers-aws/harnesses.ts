@@ -4,9 +4,12 @@ import {
   DeleteRoleCommand,
   DeleteRolePolicyCommand,
   PutRolePolicyCommand,
+  TagUserCommand,
   UpdateAccessKeyCommand,
 } from '@aws-sdk/client-iam';
+import { manifest } from '../../providers/aws/manifest.ts';
 import { cutOffDocument, cutOffPolicy, holdDocument, holdPolicy } from '../../providers/aws/policies.ts';
+import { investigationTag, investigationValue } from '../../providers/aws/tag-user.ts';
 import type { Action } from '../../providers/contract.ts';
 import type { SuiteOptions, World, WorldCall } from '../conformance/index.ts';
 import { listing, type Pair, type Practice, practice, timing, useKey } from './practice.ts';
@@ -30,6 +33,10 @@ const setStatus = (world: Practice, accessKeyId: string, status: 'Active' | 'Ina
   world.admin.iam.send(new UpdateAccessKeyCommand({ UserName: user, AccessKeyId: accessKeyId, Status: status }));
 const removeKey = async (world: Practice, accessKeyId: string) => {
   await world.admin.iam.send(new DeleteAccessKeyCommand({ UserName: user, AccessKeyId: accessKeyId }));
+};
+
+const tag = async (world: Practice, name: string, key: string, value: string) => {
+  await world.admin.iam.send(new TagUserCommand({ UserName: name, Tags: [{ Key: key, Value: value }] }));
 };
 
 /** The role of the cases that are about one, and a neighbour that has the same things on it. */
@@ -165,6 +172,19 @@ const cases: Readonly<Record<string, Case>> = {
       };
     },
   },
+  'tag-user': {
+    async prepare({ world }) {
+      // Somebody has used the tag before, in a spelling of theirs; a user without it is tried in tag-user.test.ts.
+      await tag(world, user, 'Tourniquet:Under-Investigation', 'by hand last year');
+      await tag(world, user, 'team', 'ci');
+      await tag(world, 'bystander', investigationTag, investigationValue({ incident: `leak/${'f'.repeat(64)}`, run: 'r', step: 's' }));
+      return {
+        target: { account: world.account, user },
+        remove: () => world.deleteUser(user),
+        meddle: () => tag(world, user, investigationTag, 'cleared by olga'),
+      };
+    },
+  },
   'watch-new-use': {
     async prepare({ world }) {
       const fresh = await world.makeKey(user);
@@ -212,6 +232,11 @@ export const harnesses: readonly { readonly name: string; readonly options: Suit
     options: { timeout: 60_000, concurrent: true, ...each.options },
     open: () => open(name, each),
   }));
+
+/** Calls whose reply can be lost: what the manifest's actions may change. */
+const changingCalls = [...new Set(manifest.actions.flatMap((action) => action.permissions))]
+  .filter((name) => name.startsWith('iam:') && !/^iam:(Get|List)/.test(name))
+  .map((name) => name.slice('iam:'.length));
 
 async function open(name: string, each: Case): Promise<World> {
   const world = await practice();
@@ -263,15 +288,7 @@ async function open(name: string, each: Case): Promise<World> {
           await world.control.inject({ kind: kind === 'throttled' ? 'throttle' : kind === 'broken' ? 'error-500' : 'down', ...times });
           return;
         }
-        for (const changing of [
-          'UpdateAccessKey',
-          'CreateAccessKey',
-          'DeleteAccessKey',
-          'PutUserPolicy',
-          'DeleteUserPolicy',
-          'PutRolePolicy',
-          'DeleteRolePolicy',
-        ]) {
+        for (const changing of changingCalls) {
           await world.control.inject({ kind: 'lose-reply-after-effect', service: 'iam', action: changing, ...times });
         }
       },
