@@ -43,7 +43,7 @@ export function describeAction(name: string, harness: Harness, options: SuiteOpt
 /** Fails by name for each action of a manifest that has no conformance run. */
 export function expectAllRun(manifest: ProviderManifest, run: readonly string[]): void {
   const missing = manifest.actions.map((action) => `${manifest.name}/${action.name}`).filter((name) => !run.includes(name));
-  expect(missing, 'actions without a conformance run').toEqual([]);
+  expect(missing, 'actions without a conformance run: each needs a describeAction').toEqual([]);
   const unknown = run.filter(
     (name) => name.startsWith(`${manifest.name}/`) && !manifest.actions.some((a) => name === `${manifest.name}/${a.name}`),
   );
