@@ -670,7 +670,7 @@ describe('what the planner knows of AWS and what its manifest says', () => {
       aws.watchNewUse(principal, 'build'),
       aws.watchOldQuiet(key, principal),
     ];
-    // Actions that no plan wants: they are there for steps by hand and for other people's policies.
+    // Actions that no plan wants.
     const unplanned = ['tag-user'];
     expect(
       [...levers.map((each) => each.action), ...unplanned].sort(),
