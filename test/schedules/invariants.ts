@@ -3,9 +3,10 @@ import type { RevertInput, Warrant } from '../../domain/execution.ts';
 import type { AssessInput } from '../../domain/messages.ts';
 import type { Plan, PlanStep } from '../../domain/plan.ts';
 import type { AnyRecord, RecordAs } from '../../domain/record-bodies.ts';
-import type { Play } from './schedule.ts';
-import type { Attempt, Run } from './temporal.ts';
-import { type Effect, storeKey, times, user } from './world.ts';
+import type { Realm } from './realm.ts';
+import type { Sim } from './sim.ts';
+import type { Activity, Attempt, Run, Temporal } from './temporal.ts';
+import { type Effect, storeKey, times, user, type World } from './world.ts';
 
 /** What the design promises, looked at where it would be broken. Names are the promises. */
 export const Rule = {
@@ -30,6 +31,8 @@ export const Rule = {
   ACCOUNTED: 'no key is unaccounted for',
   RESTORED: 'a rollback leaves the world as it was',
   LOST: 'what the engine did is in its record',
+  REPLAY: 'replay',
+  ENDS: 'every incident ends or watches a dated residual',
 } as const;
 
 interface Course {
@@ -50,8 +53,19 @@ interface Course {
 const skewMs = 5000;
 const policyName = (effect: Effect): string => String(effect.input.PolicyName ?? '');
 
+const spenderOf = ({ workflow, id }: Activity): string => `${workflow.workflowId} ${workflow.runId} ${id}`;
+
+/** What of a play is watched. */
+export interface Watched {
+  readonly realm: Realm;
+  readonly sim: Sim;
+  readonly world: World;
+  readonly temporal: Temporal;
+  readonly records: ReadonlyMap<string, AnyRecord>;
+}
+
 export class Watch {
-  readonly #play: Play;
+  readonly #play: Watched;
   readonly #courses = new Map<string, Course>();
   readonly #decisions: Decision[] = [];
   readonly #initial: { keys?: Map<string, string>; live?: string } = {};
@@ -59,7 +73,7 @@ export class Watch {
   readonly #stamps: { readonly at: number; readonly cutOff: number }[] = [];
   refusals = 0;
 
-  constructor(play: Play) {
+  constructor(play: Watched) {
     this.#play = play;
   }
 
@@ -99,8 +113,24 @@ export class Watch {
       : [done?.outcome, done?.observation?.state, done?.accepted, done?.why, done?.swept?.state]
           .filter((each) => each !== undefined)
           .join(' ');
+    if (attempt.activity.type === 'apply' && ended.completed !== undefined) this.#answered(attempt);
     const step = (attempt.activity.input as { warrant?: Warrant } | undefined)?.warrant?.step;
     this.#play.sim.tell(`${attempt.process.name} ${how} ${attempt.activity.type}${step ? ` of ${step}` : ''}: ${words.slice(0, 160)}`);
+  }
+
+  /** Whoever is answered has been let in: one activity for each step, whatever it then found to do. */
+  #answered(attempt: Attempt): void {
+    const { activity } = attempt;
+    const { run, step } = (activity.input as { warrant: Warrant }).warrant;
+    const course = this.#courses.get(`${run} ${step}`);
+    if (!course) return;
+    const spender = spenderOf(activity);
+    course.spender ??= spender;
+    if (course.spender !== spender)
+      this.#breach(
+        Rule.SPENT,
+        `${step}: activity ${activity.id} was let in, and activity ${course.spender.split(' ').at(-1)} had spent it`,
+      );
   }
 
   refusedConsumer(id: string, error: Error) {
@@ -229,7 +259,7 @@ export class Watch {
       else if (need.undone) this.#breach(Rule.NEEDS, `${of}: ${effect.action} after ${id} was taken back`);
     }
     this.#asked(course, plan, warrant.run, of, effect);
-    const spender = `${activity.workflow.workflowId} ${activity.workflow.runId} ${activity.id}`;
+    const spender = spenderOf(activity);
     course.spender ??= spender;
     if (course.spender !== spender)
       this.#breach(
@@ -351,6 +381,8 @@ export class Watch {
     for (const other of this.#courses.values()) {
       if (other.run !== course.run || other.plan.round !== course.plan.round || other === course) continue;
       if (other.applied.length === 0 || other.undone || !this.#needs(other.step, course.step, course.plan)) continue;
+      // A lift whose control is taken back in the same rollback stands: undoing it would put the control on again.
+      if (other.step.action === 'aws/lift-deny' || other.step.action === 'aws/lift-cut-off') continue;
       this.#breach(Rule.ORDER, `${of} is taken back while ${other.step.id}, which needed it, stands`);
     }
     const run = this.#play.temporal.all.find((each) => each.runId === course.run);
@@ -413,7 +445,7 @@ export class Watch {
   #restored(runId: string) {
     const { world } = this.#play;
     const courses = [...this.#courses.values()].filter((each) => each.run === runId);
-    const others = [...this.#courses.values()].filter((each) => each.run !== runId && each.applied.length > 0);
+    const others = [...this.#courses.values()].filter((each) => each.run !== runId && (each.applied.length > 0 || each.done !== undefined));
     const deleted = courses.some((each) => each.step.action === 'aws/delete-key' && each.applied.length > 0);
     const wrong = (words: string): void => this.#breach(Rule.RESTORED, words);
     for (const course of courses) {

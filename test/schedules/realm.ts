@@ -126,6 +126,20 @@ export function openRealm(code: Code): Realm {
   const modules: Record<string, unknown> = {
     'node:crypto': crypto,
     'node:fs/promises': files,
+    // Waits of a library's own, in the time of the world.
+    'node:timers/promises': {
+      setTimeout: (ms: number, value: unknown, options?: { signal?: AbortSignal }) =>
+        new Promise((resolve, reject) => {
+          const { sim } = realm;
+          const stop = (): void => reject(Object.assign(new Error('The operation was aborted'), { name: 'AbortError' }));
+          if (options?.signal?.aborted) {
+            stop();
+            return;
+          }
+          options?.signal?.addEventListener('abort', stop, { once: true });
+          sim.after(Math.max(1, ms), () => resolve(value), sim.process);
+        }),
+    },
     '@aws-sdk/client-iam': sdk('iam', () => realm),
     '@aws-sdk/client-sts': sdk('sts', () => realm),
     '@aws-sdk/client-cloudtrail': sdk('cloudtrail', () => realm),

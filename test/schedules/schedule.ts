@@ -81,7 +81,10 @@ export function faultsOf(seed: number): Fault[] {
   const one = <T>(...of: readonly T[]): T => of[Math.floor(roll() * of.length)] as T;
   const up = (most: number): number => 1 + Math.floor(roll() * roll() * most);
   const count = Math.floor(roll() * roll() * 9);
-  return Array.from({ length: count }, (): Fault => {
+  const late = chance(seed, 'late log');
+  const extra: Fault[] =
+    late() < 0.15 ? [{ kind: FaultKind.LATE_LOG, who: 'aws', at: 1 + Math.floor(late() * 60), ms: late() < 0.5 ? 60_000 : 1_200_000 }] : [];
+  const listed = Array.from({ length: count }, (): Fault => {
     switch (Math.floor(roll() * 14)) {
       case 0:
       case 1:
@@ -113,6 +116,7 @@ export function faultsOf(seed: number): Fault[] {
         return { kind: FaultKind.REPEAT_APPLY, who: one('aws', 'aws', 'vault'), at: up(12), ms: one(500, 10_000, 60_000) };
     }
   });
+  return [...listed, ...extra];
 }
 
 const policyText = readFileSync(new URL('../../policies/default.yaml', import.meta.url), 'utf8');
@@ -447,7 +451,9 @@ class Play {
     this.temporal.pending.push(async () => {
       const status = await this.temporal.query<IncidentStatus>(run, 'status');
       if (!status?.planHash) {
-        if (run.status === 'running' && !this.sim.quiet) this.#plan(400, () => this.#say(run, by, verdict, gate, stale));
+        // A run in the middle of a task is asked again in a moment; one without a plan once it has one.
+        if (run.status === 'running' && (status === undefined || !this.sim.quiet))
+          this.#plan(400, () => this.#say(run, by, verdict, gate, stale));
         return;
       }
       const earlier = stale ? this.#planBefore(run, status.round) : undefined;
@@ -509,7 +515,7 @@ class Play {
 
   /** After the last fault somebody goes round and answers what is open. */
   #tidy(times = 0) {
-    this.sim.after(times < 12 ? 30_000 : 6 * 3_600_000, () => {
+    this.sim.after(times < 12 ? 30_000 : times < 30 ? 600_000 : 6 * 3_600_000, () => {
       for (const run of this.#runs()) {
         if (run.status !== 'running') continue;
         this.temporal.pending.push(async () => {
@@ -672,8 +678,6 @@ class Play {
     return ends.has(state);
   }
 }
-
-export type { Play };
 
 function readRecord(bytes: Uint8Array): AnyRecord | undefined {
   try {

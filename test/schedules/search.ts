@@ -30,6 +30,8 @@ export interface Search {
   readonly mostSchedules?: number;
   readonly forMs: number;
   readonly mostBroken: number;
+  /** The promises whose breach is looked for; any where it is left out. */
+  readonly rules?: readonly string[];
   readonly shrinkForMs: number;
 }
 
@@ -55,7 +57,8 @@ export async function search(order: Search): Promise<Found> {
       const name = state.replaceAll('"', '');
       ended[name] = (ended[name] ?? 0) + 1;
     }
-    if (outcome.breaches.length === 0) continue;
+    const [breach] = outcome.breaches;
+    if (!breach || (order.rules && !order.rules.includes(breach.rule))) continue;
     broken.push(await shrink(realm, outcome, order.shrinkForMs));
     if (broken.length >= order.mostBroken) break;
   }

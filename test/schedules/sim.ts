@@ -35,6 +35,8 @@ export const FaultKind = {
   REPEAT_APPLY: 'repeat-apply',
   /** The judge forgets every run it holds in memory. */
   EVICT: 'evict',
+  /** The provider's log falls behind by a minute and a half, for `ms`. */
+  LATE_LOG: 'late-log',
   /** A message to a run is delivered twice. */
   DOUBLE_MESSAGE: 'double-message',
 } as const;

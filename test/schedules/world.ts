@@ -66,6 +66,8 @@ export class World implements Outside {
   #audit = Buffer.alloc(64 * 1024);
   #auditSize = 0;
   #requests = 0;
+  #lateUntil = 0;
+  #visible = 0;
   #nanos = 0;
 
   constructor(realm: Realm, sim: Sim) {
@@ -178,6 +180,17 @@ export class World implements Outside {
     const json = service === 'cloudtrail';
     const operations = { iam: engine.iam, sts: engine.sts, cloudtrail: engine.cloudtrail }[service];
     const operation = operations?.[action];
+    if (json) {
+      // What was to be seen already stays to be seen: a log that falls behind hides nothing.
+      const late = this.sim.strike(FaultKind.LATE_LOG, 'aws');
+      if (late) {
+        this.#lateUntil = this.sim.now + late.ms;
+        this.#visible = this.sim.now - times.logLagMs;
+      }
+      const lag = times.logLagMs + (this.sim.now < this.#lateUntil ? 90_000 : 0);
+      this.#visible = Math.max(this.#visible, this.sim.now - lag);
+      aws.settings.logLagMs = this.sim.now - this.#visible;
+    }
     if (!operation) throw new Error(`the world has no ${service}:${action}`);
     let call: InstanceType<typeof engine.Call> | undefined;
     let answer: unknown;
