@@ -276,8 +276,11 @@ export class Watch {
       return;
     }
     if (step.action !== 'aws/mint-key') {
+      // Two processes at once on one step may both have read before either wrote: a twin's later stamp is the same change, made later.
+      const twin = (each: Effect): boolean => step.action === 'aws/cut-off-sessions' && each.attempt?.process !== effect.attempt?.process;
       const same = course.applied.some(
-        (each) => each.action === effect.action && each.input.path === effect.input.path && policyName(each) === policyName(effect),
+        (each) =>
+          !twin(each) && each.action === effect.action && each.input.path === effect.input.path && policyName(each) === policyName(effect),
       );
       if (same && effect.action !== 'annotate') this.#breach(Rule.ONCE, `${of}: ${effect.action} changed something a second time`);
     }
@@ -508,7 +511,8 @@ export class Watch {
 
   /** Whether a watching run has something to watch, and it is said until when, or by whom it was accepted. */
   rests(run: Run): boolean {
-    if (run.inbox.length > 0 || [...run.activities.values()].some((each) => each.state !== 'over')) return false;
+    if (run.inFlight !== undefined || run.inbox.length > 0 || [...run.activities.values()].some((each) => each.state !== 'over'))
+      return false;
     const last = this.#lastPlan(run.runId);
     if (last && last.steps.length === 0 && last.residuals.length > 0)
       return last.residuals.every((each) => each.until !== undefined || each.acceptedBy !== undefined);
