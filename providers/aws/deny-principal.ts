@@ -6,9 +6,18 @@ import type { Action, Reverted, StepContext } from '../contract.ts';
 import { type AwsAccount, heldBy, readKeys, readPolicy, removePolicy, userGone, writePolicy } from './account.ts';
 import type { Calls } from './api.ts';
 import { lifeOf, readCutOff, residualOf, second, stamp } from './cut-off.ts';
-import type { PolicyBefore } from './cut-off-sessions.ts';
 import { manifest } from './manifest.ts';
-import { cutOffPolicy, deniesAll, holdDocument, holdPolicy, isHold, isMarked, markOf, sameDocument } from './policies.ts';
+import {
+  cutOffPolicy,
+  deniesAll,
+  holdDocument,
+  holdPolicy,
+  isHold,
+  isMarked,
+  markOf,
+  type PolicyBefore,
+  sameDocument,
+} from './policies.ts';
 
 /**
  * Denies a user everything, its sessions included, its roles' sessions not. It proves nothing to `GetCallerIdentity` and takes `GetSessionToken` from

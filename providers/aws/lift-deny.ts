@@ -5,9 +5,8 @@ import { yes } from '../../domain/observation.ts';
 import type { Action } from '../contract.ts';
 import { type AwsAccount, heldBy, readKeys, readPolicy, removePolicy, textsOf, userGone, writePolicy } from './account.ts';
 import { readCutOff, second } from './cut-off.ts';
-import type { PolicyBefore } from './cut-off-sessions.ts';
 import { manifest } from './manifest.ts';
-import { cutOffPolicy, holdPolicy, isHold, markOf, sameDocument } from './policies.ts';
+import { cutOffPolicy, holdPolicy, isHold, markOf, type PolicyBefore, sameDocument } from './policies.ts';
 
 /**
  * Takes the deny-all off a user whose leaked keys are dead, so that a new key can work. Params: `keys`, the leaked and derived ids, each of which has to be

@@ -7,6 +7,11 @@ export const cutOffPolicy = 'tourniquet-cutoff';
 /** Seconds for which the longest session lives that a user's key can mint (GetSessionToken, GetFederationToken: STS API reference). */
 export const longestSessionSeconds = 129_600;
 
+/** The inline policy that stood under the name, if any. */
+export interface PolicyBefore {
+  readonly document?: string;
+}
+
 /** Who put a policy, in a form that a statement id allows: letters and digits. One step has one mark, however often it is tried. */
 export function markOf(context: { readonly incident: string; readonly run: string; readonly step: string }): string {
   return sha256Of(canonicalJson([context.incident, context.run, context.step])).slice('sha256:'.length, 'sha256:'.length + 24);

@@ -126,7 +126,7 @@ export const defects: readonly Defect[] = [
     seed: 49,
     edits: [
       {
-        file: 'providers/aws/cut-off-sessions.ts',
+        file: 'providers/aws/bearer.ts',
         find: 'const enough = standing.at !== undefined && (',
         replace: 'const enough = !context.step && (',
       },
