@@ -24,9 +24,9 @@ export const root =
   existsSync(join(here, '..', 'package-lock.json')) || !here.endsWith(join('dist', 'scripts')) ? join(here, '..') : join(here, '..', '..');
 export const toolsFolder = join(root, '.tools');
 
-/** `name==version` and hashes of each wheel, from the file that pins them. */
-function pinned(wheel) {
-  const text = readFileSync(join(here, 'servers.txt'), 'utf8').replaceAll('\\\n', ' ');
+/** `name==version` and hashes of a wheel, from the file that pins it. */
+function pinned(wheel, file = 'servers.txt') {
+  const text = readFileSync(join(here, file), 'utf8').replaceAll('\\\n', ' ');
   const line = text.split('\n').find((each) => each.startsWith(`${wheel}==`));
   return {
     wheel,
@@ -108,15 +108,18 @@ export async function installServer(name, say) {
 }
 
 /** Packages of pure Python, by name; `python` is the first version that will do. An unpacked wheel is a folder that Python imports from as it is. */
-export const packages = {
-  securesystemslib: { title: 'securesystemslib', megabytes: 1, python: [3, 8], ...pinned('securesystemslib') },
+const packages = {
+  securesystemslib: { title: 'securesystemslib', megabytes: 1, python: [3, 8] },
 };
+
+/** The package of that name with its pin, which is read when it is asked for: who needs the servers alone needs no pin of a package. */
+const packageOf = (name) => ({ ...packages[name], ...pinned(name, 'packages.txt') });
 
 const packagePath = ({ wheel, version }) => join(toolsFolder, `${wheel}-${version}`);
 
 /** A package that is installed, and the python to use it with; or in words why there is none. */
 export function findPackage(name) {
-  const wanted = packages[name];
+  const wanted = packageOf(name);
   const python = pythonWithPip();
   const version = python && versionOf(python, ['--version']);
   if (!version || !isAtLeast(version, wanted.python)) return { missing: `no python3 ${wanted.python.join('.')} or newer with pip` };
@@ -126,7 +129,7 @@ export function findPackage(name) {
 
 /** Installs a package into `.tools/`, whole or not at all. Throws where there is no python, or no way to download. */
 export async function installPackage(name, say) {
-  const wanted = packages[name];
+  const wanted = packageOf(name);
   const python = pythonWithPip();
   if (!python) throw trouble(`there is no python3 with pip to install ${wanted.title}`, 'install python3 with pip');
   await inWorkFolder(async (work) => {
