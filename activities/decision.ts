@@ -19,7 +19,8 @@ export function createRule(deps: JudgeDeps) {
       const verdict = plan ? (await deps.records.read(plan.verdict, 'verdict')).body : undefined;
       const standing = await standingOf(deps, input);
       const question = (counted: readonly string[]) => ({
-        input: { ...input, signed, standing, counted },
+        input: { ...input, signed, standing },
+        counted,
         ...(plan ? { plan } : {}),
         ...(verdict ? { barred: verdict.barred } : {}),
         now: deps.clock().toISOString(),

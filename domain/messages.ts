@@ -198,8 +198,6 @@ export interface RuleInput {
   readonly plan?: Hash;
   readonly planHash?: Hash;
   readonly standing: readonly GateStanding[];
-  /** Ids that have been counted in this run. */
-  readonly counted: readonly string[];
   /** Something has been applied that could be taken back. */
   readonly undoable: boolean;
   readonly standsOn: readonly Hash[];
@@ -320,9 +318,7 @@ export interface AssessInput {
   /** The last containment took effect then, by the provider's clock; the sweep counts once every log has passed it. */
   readonly containedAt?: string;
   readonly exposedSince?: string;
-  /** References earlier mints made, so that our own new credential is not taken for the attacker's. */
-  readonly ours: readonly Readonly<Record<string, string>>[];
-  /** The step records that say so, by step id. What is ours is believed of these and of nothing else. */
+  /** The step records of earlier mints, by step id, so that our own new credential is not taken for the attacker's. */
   readonly made: Readonly<Record<string, Hash>>;
 }
 export interface AssessResult {

@@ -8,6 +8,8 @@ import type { People, Trust } from './trust.ts';
 /** All that a ruling is a function of. */
 export interface RulingQuestion {
   readonly input: RuleInput;
+  /** Ids of decisions that have been counted, as far as they are of account here. */
+  readonly counted?: readonly string[];
   /** The present plan, as signed; undefined before the first. */
   readonly plan?: Plan;
   readonly engine: string;
@@ -72,7 +74,7 @@ export function ruleOnDecision(question: RulingQuestion): DecisionRuling {
   if (signer) return refuse(signer.code, signer.why);
 
   if (decision.engine !== question.engine) return refuse('decision.wrong-engine', `it was signed for the engine ${decision.engine}`);
-  if (input.counted.includes(decision.id)) return refuse('decision.duplicate', `${decision.id} has been counted`);
+  if (question.counted?.includes(decision.id)) return refuse('decision.duplicate', `${decision.id} has been counted`);
   const place = faultOfPlace(decision, { engine: question.engine, incident: input.incident, run: input.run });
   if (place) return refuse(place.code, place.why);
   const stale = decision.planHash !== input.planHash;

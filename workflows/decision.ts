@@ -45,7 +45,6 @@ async function rule(incident: Incident, entry: InboxEntry): Promise<DecisionRuli
       ...(gate.deadlineAt ? { deadlineAt: gate.deadlineAt } : {}),
       approvals: gate.approvals,
     })),
-    counted: incident.counted,
     undoable: incident.undoable || incident.courses.some((course) => course.status.state === 'running'),
     standsOn: judged ? [judged.plan] : [],
   });
@@ -64,7 +63,6 @@ function heed(incident: Incident, ruling: DecisionRuling, plan: Hash | undefined
     incident.note(ruling.by || 'somebody', `${what} refused: ${ruling.why} (${ruling.code ?? ''})`, record);
     return;
   }
-  incident.counted.push(ruling.id);
   incident.stirred = true;
   incident.note(ruling.by, `${ruling.verdict} of ${ruling.gate}: ${ruling.why}`, record);
   const gate = incident.gates.get(ruling.gate);

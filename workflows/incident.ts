@@ -104,7 +104,6 @@ export class Incident {
   courses: StepCourse[] = [];
   readonly past: StepCourse[] = [];
 
-  readonly counted: string[] = [];
   readonly refused: DecisionRuling[] = [];
   rollback: { record: Hash; by: string } | undefined;
   dismissal: { record: Hash; by: string } | undefined;

@@ -286,7 +286,6 @@ async function round(incident: Incident): Promise<{ why: 'watch' | 'sweep'; end?
   // Where nothing had to be contained, the life of the credential is swept all the same: up to the moment of the report.
   const containedAt = incident.lastContainment ?? (incident.round > 1 ? incident.startedAt : undefined);
   const sealed = received.sealed.filter((each) => !incident.tried.has(each.hash));
-  const ours = incident.all.flatMap((course) => (course.made ? [course.made] : []));
   const common = { incident: incident.id, run: incident.run, round: incident.round };
   const looked = expectResult(
     'assess',
@@ -300,7 +299,6 @@ async function round(incident: Incident): Promise<{ why: 'watch' | 'sweep'; end?
       known: incident.known,
       ...(containedAt ? { containedAt } : {}),
       ...(received.exposedSince ? { exposedSince: received.exposedSince } : {}),
-      ours,
       made: madeSoFar(incident),
     }),
   );

@@ -118,6 +118,7 @@ async function playScene(environment: TestWorkflowEnvironment, casts: Map<string
         });
       },
       decide: (value = envelope) => handle.executeUpdate(UpdateName.DECIDE, { args: [value] }),
+      finish: (step) => handle.executeUpdate(UpdateName.FINISH, { args: [{ step }] }),
       ended: async () => void (await handle.result()),
       run: async () => (await handle.describe()).runId,
     };

@@ -60,8 +60,7 @@ describe('the histories recorded from a real server', { timeout: 120_000 }, () =
     const distinct = (values: readonly string[]): string[] => [...new Set(values)].sort();
     expect(distinct(facts.map(({ workflowType }) => workflowType))).toEqual(Object.values(WorkflowName).sort());
     expect(distinct(facts.flatMap(({ messages }) => messages.map(({ name }) => name)))).toEqual(
-      // `finish` has no history yet: a run that takes it is played in test/saga and test/undo.
-      [...Object.values(SignalName), ...Object.values(UpdateName)].filter((name) => name !== UpdateName.FINISH).sort(),
+      [...Object.values(SignalName), ...Object.values(UpdateName)].sort(),
     );
     expect(distinct(facts.flatMap(({ activities }) => activities.map(({ type }) => type)))).toEqual(
       [
@@ -77,6 +76,7 @@ describe('the histories recorded from a real server', { timeout: 120_000 }, () =
         'capture',
         'apply',
         'revert',
+        'inspect',
       ].sort(),
     );
     const states = facts.flatMap(({ result }) =>

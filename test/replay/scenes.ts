@@ -1,4 +1,5 @@
 import { ApplicationFailure } from '@temporalio/common';
+import { withPulse } from '../../activities/pulse.ts';
 import type { Residual } from '../../domain/credential.ts';
 import type { DecisionRuling } from '../../domain/decision.ts';
 import type { ErrorCode } from '../../domain/errors.ts';
@@ -40,12 +41,19 @@ export interface Incident {
   signal(name: string, value: unknown): Promise<void>;
   signalBytes(name: string, payload: { readonly metadata: Record<string, Uint8Array>; readonly data: Uint8Array }): Promise<void>;
   decide(value?: unknown): Promise<unknown>;
+  finish(step: string): Promise<unknown>;
   ended(): Promise<void>;
   run(): Promise<string>;
 }
 
 /** A decision by its shape; what it says is what the scene's `rule` says. */
 export const envelope: Envelope = { payloadType: 'x', payload: 'e30=', signatures: [{ keyid: 'k', sig: 's' }] };
+
+/** What a worker sees that looks twice: first that the change stands, then that it is gone. */
+function standsOnce(): () => 'yes' | 'no' {
+  let looks = 0;
+  return () => (looks++ === 0 ? 'yes' : 'no');
+}
 
 type Content = Partial<Plan> & { readonly steps: readonly PlanStep[] };
 const nothing: Content = { steps: [] };
@@ -256,6 +264,48 @@ export const scenes: readonly Scene[] = [
       await incident.until((now) => asked(now) && now.steps.filter((each) => each.state === 'done').length === 3);
       await incident.signal(SignalName.ROLLBACK, envelope);
       await incident.until((now) => now.state === 'stuck');
+    },
+  },
+  {
+    name: 'stuck-step-is-finished-by-hand',
+    what: 'somebody says that a stuck step is finished; the worker looks, first it is not and then it is, and the run ends',
+    script: {
+      plan: rounds({ gates: [g1], steps: [step('a'), step('b', { needs: ['a'], gate: 'g1' })] }),
+      inspect: standsOnce(),
+      ...ruling('rollback', 'incident'),
+    },
+    otherwise: (scripted) => ({
+      async receive(input) {
+        return { ...(await scripted.receive(input)), recheckMs: 60_000 };
+      },
+      async revert() {
+        throw failure('provider.conflict');
+      },
+    }),
+    async play({ incident }) {
+      await incident.until(asked);
+      await incident.signal(SignalName.ROLLBACK, envelope);
+      await incident.until((now) => now.state === 'stuck');
+      await incident.finish('a');
+      await incident.finish('a');
+      await incident.ended();
+    },
+  },
+  {
+    name: 'called-off-while-a-step-runs',
+    what: 'a rollback interrupts the step that is being tried, and takes it back',
+    script: {
+      plan: rounds({ steps: [step('a')] }),
+      apply: async () => {
+        await withPulse((pulse) => pulse.sleep(3_600_000));
+        return undefined;
+      },
+      ...ruling('rollback', 'incident'),
+    },
+    async play({ incident }) {
+      await incident.until((now) => now.steps[0]?.state === 'running');
+      await incident.signal(SignalName.ROLLBACK, envelope);
+      await incident.ended();
     },
   },
   {
