@@ -1,24 +1,21 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
 import type { PayloadCodec } from '@temporalio/common';
-import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { createJudgeActivities, createProviderActivities, type ProviderDeps } from '../../activities/index.ts';
 import { type BundleFiles, unpackBundle } from '../../audit/bundle.ts';
-import { dataConverterFor, EncryptionCodec, openKeyring } from '../../audit/codec.ts';
 import { newDecision, signDecision } from '../../audit/decision.ts';
 import type { History } from '../../audit/history.ts';
-import { readKey, readStoreKey } from '../../audit/keys.ts';
-import { createRecords, type Records } from '../../audit/records.ts';
+import { readKey } from '../../audit/keys.ts';
+import type { Records } from '../../audit/records.ts';
 import { createSealing, sealFor } from '../../audit/sealing.ts';
-import { signerFrom, verifyEnvelope } from '../../audit/signing.ts';
-import { type BlobStore, openDirectoryDrop, openDirectoryStore } from '../../audit/store.ts';
+import { signerFrom } from '../../audit/signing.ts';
+import type { BlobStore } from '../../audit/store.ts';
 import { type InitializedTrust, initTrust } from '../../audit/trust.ts';
 import { hashOf } from '../../domain/canonical.ts';
-import type { Configuration } from '../../domain/configuration.ts';
 import { incidentId } from '../../domain/credential.ts';
 import type { Decision, DecisionVerdict } from '../../domain/decision.ts';
 import type { ExportResult, IncidentStatus } from '../../domain/messages.ts';
@@ -30,13 +27,13 @@ import type { Report } from '../../domain/report.ts';
 import { Secret } from '../../domain/secret.ts';
 import type { People, Trust } from '../../domain/trust.ts';
 import { loadInventory } from '../../inventory/index.ts';
-import { findServer } from '../../lab/servers/find.ts';
 import { kinds } from '../../planning/kinds/index.ts';
 import { manifest as awsManifest } from '../../providers/aws/manifest.ts';
 import type { Action, Connection, Looked } from '../../providers/contract.ts';
 import { manifest as vaultManifest } from '../../providers/vault/manifest.ts';
 import { workflowCode } from '../../workers/bundle.ts';
 import { a, account, arn, user } from '../planning/fixtures.ts';
+import { found } from './house.ts';
 
 /*
  * The engine whole, on a real Temporal server and with real keys, over accounts that are played: for bundles with everything in them that a real one has, in a
@@ -227,20 +224,10 @@ export async function play<T>(repository: 'acme/private' | 'acme/public', body: 
   mkdirSync(at('store'), { recursive: true });
   const { engine, paths } = made;
   let { trust, people } = made;
-  const keyring = openKeyring(join(paths.judge, 'codec.json'));
-  const dataConverter = dataConverterFor(keyring);
-  const environment = await TestWorkflowEnvironment.createLocal({
-    server: {
-      executable: { type: 'existing-path', path: (await findServer('temporal')).path },
-      extraArgs: ['TourniquetState', 'TourniquetKind', 'TourniquetContained', 'TourniquetStuck'].flatMap((name) => [
-        '--search-attribute',
-        `${name}=Keyword`,
-      ]),
-    },
-    client: { dataConverter },
+  const { environment, codec, dataConverter, store, drop, configured, common } = await found(at(), made, {
+    trust: () => trust,
+    people: () => people,
   });
-  const store = openDirectoryStore(at('store'), readStoreKey(join(paths.judge, 'store.key')));
-  const drop = openDirectoryDrop(at('drop'));
   const policyText = readFileSync(new URL('../../policies/default.yaml', import.meta.url), 'utf8');
   const policy = parsePolicy(policyText, 'default.yaml');
   const inventory = loadInventory(inventoryText, 'inventory.yaml');
@@ -249,38 +236,10 @@ export async function play<T>(repository: 'acme/private' | 'acme/public', body: 
     { provider: 'aws', account, mode: 'act' as const, credentials: '', settings: {} },
     { provider: 'vault', account: 'main', mode: 'act' as const, credentials: '', settings: {} },
   ];
-  const configuration: Configuration = {
-    v: 1,
-    engine,
-    temporal: { namespace: 'default' },
-    store: { directory: at('store') },
-    drop: { directory: at('drop') },
-    trust: paths.trust,
-    people: paths.people,
-    policy: at('policy.yaml'),
-    inventory: at('inventory.yaml'),
-    root: made.rootPublic,
-    accounts,
+  const configuration = configured(accounts, policyText, {
     recheckMs: 200,
     pace: { heartbeatMs: 3_000, retryCeilingMs: 1_000, stuckAfterMs: 20_000 },
-    codec: { enabled: true },
-  };
-  writeFileSync(configuration.policy, policyText);
-  const common = (folder: string) => {
-    const signer = signerFrom(readKey(join(folder, 'signing.json')));
-    return {
-      signer,
-      deps: {
-        engine,
-        store,
-        records: createRecords({ store, signer, trust: () => trust, engine }),
-        trust: () => trust,
-        people: () => people,
-        clock: () => new Date(),
-        verify: verifyEnvelope,
-      },
-    };
-  };
+  });
   const judge = common(paths.judge);
   const connections: Record<string, Connection> = {
     aws: awsConnection(world),
@@ -320,7 +279,7 @@ export async function play<T>(repository: 'acme/private' | 'acme/public', body: 
           manifests,
           client: environment.client,
           workflowCode: code,
-          codecs: [new EncryptionCodec(keyring)],
+          codecs: [codec],
           signStatement: (content) => judge.signer.sign(PayloadType.STATEMENT, content),
         }),
       },
@@ -410,7 +369,7 @@ export async function play<T>(repository: 'acme/private' | 'acme/public', body: 
     loot: {
       history: async () => await environment.client.workflow.getHandle(incident, runs.at(-1)).fetchHistory(),
       store,
-      codec: new EncryptionCodec(keyring),
+      codec,
     },
     inside: { client: environment.client, namespace: environment.namespace ?? 'default', records: judge.deps.records },
     changes: () => [...world.changes],

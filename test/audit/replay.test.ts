@@ -4,36 +4,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { encodeHistory } from '../../audit/history.ts';
 import { replayInChild } from '../../audit/replay.ts';
 import { workflowCode } from '../../workers/bundle.ts';
-
-const time = { seconds: 1_790_000_000, nanos: 0 };
-/** The least that can be replayed: a run that began and whose first task was taken. */
-const history = encodeHistory({
-  events: [
-    {
-      eventId: 1 as never,
-      eventType: 1,
-      eventTime: time as never,
-      workflowExecutionStartedEventAttributes: {
-        workflowType: { name: 'leakResponse' },
-        workflowId: 'leak/x',
-        taskQueue: { name: 'tourniquet' },
-        originalExecutionRunId: 'run-1',
-        firstExecutionRunId: 'run-1',
-        attempt: 1,
-      },
-    },
-    {
-      eventId: 2 as never,
-      eventType: 5,
-      eventTime: time as never,
-      workflowTaskScheduledEventAttributes: { taskQueue: { name: 'tourniquet' }, attempt: 1 },
-    },
-    { eventId: 3 as never, eventType: 6, eventTime: time as never, workflowTaskStartedEventAttributes: { scheduledEventId: 2 as never } },
-  ],
-});
+import { leastHistory as history } from './least-history.ts';
 
 let home: string;
 let hits = 0;

@@ -1,7 +1,6 @@
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import {
   type AccessKeyMetadata,
   CreateAccessKeyCommand,
@@ -46,6 +45,7 @@ import { type Stack, type StackOptions, startStack } from '../../lab/stack.ts';
 import { deployerPolicy, type KeyPair, untilAccepted } from '../../lab/world/aws.ts';
 import { deployments, fields, kvMount, region, scripted, vaultAccount } from '../../lab/world/cast.ts';
 import { workerPolicy } from '../../lab/world/vault.ts';
+import { until } from '../until.ts';
 
 export type Visibility = 'public' | 'internal';
 
@@ -281,16 +281,7 @@ export async function startWorld(wanted: Readonly<Record<string, Visibility>> = 
   return world;
 }
 
-/** Resolves once `attempt` gives something true, and fails by name where it does not in time. */
-export async function until<T>(what: string, attempt: () => Promise<T | undefined | false>, timeoutMs = 20_000): Promise<T> {
-  const end = Date.now() + timeoutMs;
-  for (;;) {
-    const found = await attempt();
-    if (found !== undefined && found !== false) return found;
-    if (Date.now() > end) throw new Error(`waited ${timeoutMs} ms in vain: ${what}`);
-    await wait(50);
-  }
-}
+export { until };
 
 /** What a status says, for whoever reads a failed test. */
 export function tell(status: IncidentStatus | undefined): string {

@@ -8,7 +8,6 @@ import { fileURLToPath } from 'node:url';
 import { deflateRawSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BundleFile, type BundleFiles, bytesOf, readBundle, textOf, unpackBundle } from '../../audit/bundle.ts';
-import { encodeHistory } from '../../audit/history.ts';
 import { readKey } from '../../audit/keys.ts';
 import { codeHash, type Replay, replayWithin } from '../../audit/replay.ts';
 import { type IncidentReport, reportHtml } from '../../audit/report.ts';
@@ -20,6 +19,7 @@ import { PayloadType } from '../../domain/record.ts';
 import type { Trust } from '../../domain/trust.ts';
 import { workflowCode } from '../../workers/bundle.ts';
 import { manifests, play } from '../audit/engine.ts';
+import { leastHistory as history } from '../audit/least-history.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 let home: string;
@@ -60,33 +60,6 @@ function snapshot(folder: string): string[] {
     })
     .sort();
 }
-
-const time = { seconds: 1_790_000_000, nanos: 0 };
-/** The least that can be replayed: a run that began and whose first task was taken. */
-const history = encodeHistory({
-  events: [
-    {
-      eventId: 1 as never,
-      eventType: 1,
-      eventTime: time as never,
-      workflowExecutionStartedEventAttributes: {
-        workflowType: { name: 'leakResponse' },
-        workflowId: 'leak/x',
-        taskQueue: { name: 'tourniquet' },
-        originalExecutionRunId: 'run-1',
-        firstExecutionRunId: 'run-1',
-        attempt: 1,
-      },
-    },
-    {
-      eventId: 2 as never,
-      eventType: 5,
-      eventTime: time as never,
-      workflowTaskScheduledEventAttributes: { taskQueue: { name: 'tourniquet' }, attempt: 1 },
-    },
-    { eventId: 3 as never, eventType: 6, eventTime: time as never, workflowTaskStartedEventAttributes: { scheduledEventId: 2 as never } },
-  ],
-});
 
 /**
  * What somebody would try who got out of Temporal's sandbox, each as the body of a function of `require`, `process` and `want` (port, udp, folder, pid, root). `control` says that the same

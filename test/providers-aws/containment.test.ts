@@ -3,11 +3,10 @@ import { ListSecretsCommand } from '@aws-sdk/client-secrets-manager';
 import { GetCallerIdentityCommand, GetFederationTokenCommand, GetSessionTokenCommand } from '@aws-sdk/client-sts';
 import { afterEach, describe, expect, it } from 'vitest';
 import { incidentId } from '../../domain/credential.ts';
-import { codeOf } from '../../domain/errors.ts';
 import { Secret } from '../../domain/secret.ts';
 import { cutOffDocument, cutOffIn, cutOffPolicy, holdDocument, holdPolicy } from '../../providers/aws/policies.ts';
 import { consumer } from './harnesses.ts';
-import { everything, outcomeOf, type Pair, type Practice, pairOf, practice, timing, until, useKey } from './practice.ts';
+import { everything, outcomeOf, type Pair, type Practice, pairOf, practice, refusalOf, timing, until, useKey } from './practice.ts';
 import { stepOf } from './steps.ts';
 
 const user = 'ci-deployer';
@@ -30,14 +29,6 @@ async function house(): Promise<{ world: Practice; leaked: Pair; target: { accou
 }
 const listed = (world: Practice, pair: Pair) => outcomeOf(() => world.as(pair).secrets.send(new ListSecretsCommand({})));
 const named = (world: Practice, pair: Pair) => outcomeOf(() => world.as(pair).sts.send(new GetCallerIdentityCommand({})));
-const conflict = async (run: () => Promise<unknown>) => {
-  try {
-    await run();
-  } catch (error) {
-    return codeOf(error);
-  }
-  return 'ok';
-};
 const standing = async (world: Practice) => (await world.control.world()).users.find((row) => row.name === user);
 const off = (world: Practice, pair: Pair, status: 'Active' | 'Inactive' = 'Inactive') =>
   world.admin.iam.send(new UpdateAccessKeyCommand({ UserName: user, AccessKeyId: pair.accessKeyId, Status: status }));
@@ -102,7 +93,7 @@ describe('a key and what it minted', () => {
     const step = stepOf(await world.connect(), 'disable-key', { ...target, accessKeyId: leaked.accessKeyId });
     const before = await step.capture();
     await off(world, leaked, 'Active');
-    expect(await conflict(() => step.apply(before))).toBe('provider.conflict');
+    expect(await refusalOf(() => step.apply(before))).toBe('provider.conflict');
   });
 
   it('a key that was off before is not turned on by the undo', async () => {
@@ -120,7 +111,7 @@ describe('a key and what it minted', () => {
     const step = stepOf(await world.connect(), 'delete-key', { ...target, accessKeyId: leaked.accessKeyId });
     const before = (await step.capture()) as { lastUsed?: object };
     expect(before.lastUsed).toBeDefined();
-    expect(await conflict(() => step.apply(before))).toBe('provider.conflict');
+    expect(await refusalOf(() => step.apply(before))).toBe('provider.conflict');
     expect((await standing(world))?.keys).toHaveLength(1);
   });
 });
@@ -138,10 +129,10 @@ describe('what the engine itself stands on', () => {
       ['mint-key', own],
     ] as const) {
       const step = stepOf(connection, name, target, { params: { sealTo: { provider: 'vault', account: 'main' } } });
-      expect(await conflict(() => step.apply({ status: 'Active', keys: [] })), name).toBe('warrant.own-credential');
+      expect(await refusalOf(() => step.apply({ status: 'Active', keys: [] })), name).toBe('warrant.own-credential');
     }
     const elsewhere = stepOf(connection, 'disable-key', { account: '111122223333', user, accessKeyId: leaked.accessKeyId });
-    expect(await conflict(() => elsewhere.apply({ status: 'Active' }))).toBe('provider.invalid');
+    expect(await refusalOf(() => elsewhere.apply({ status: 'Active' }))).toBe('provider.invalid');
     expect((await world.control.mutations()).filter((entry) => entry.action === 'UpdateAccessKey')).toEqual([]);
   });
 });
@@ -150,7 +141,7 @@ describe('the cut-off', () => {
   it('is refused while a key that mints is on', async () => {
     const { world, leaked, target } = await house();
     const step = stepOf(await world.connect(), 'cut-off-sessions', target, { params: { keys: [leaked.accessKeyId] } });
-    expect(await conflict(async () => step.apply(await step.capture()))).toBe('provider.conflict');
+    expect(await refusalOf(async () => step.apply(await step.capture()))).toBe('provider.conflict');
   });
 
   it('takes the time that the keys were seen to be dead, and the margin', async () => {
@@ -201,14 +192,14 @@ describe('the cut-off', () => {
     const connection = await world.connect();
     const lift = () => stepOf(connection, 'lift-cut-off', target, { params: { until: new Date(0).toISOString() } });
     const early = lift();
-    expect(await conflict(async () => early.apply(await early.capture()))).toBe('provider.conflict');
+    expect(await refusalOf(async () => early.apply(await early.capture()))).toBe('provider.conflict');
     await world.control.advance(36 * hour + 60_000);
     const due = lift();
     expect((await due.apply(await due.capture())).outcome).toBe('changed');
     // A later date in the plan counts as well.
     await world.policy(user, cutOffPolicy, cutOffDocument('0123456789abcdef01234567', new Date(0).toISOString()));
     const held = stepOf(connection, 'lift-cut-off', target, { params: { until: new Date(Date.now() + 100 * hour).toISOString() } });
-    expect(await conflict(async () => held.apply(await held.capture()))).toBe('provider.conflict');
+    expect(await refusalOf(async () => held.apply(await held.capture()))).toBe('provider.conflict');
   });
 });
 
@@ -263,7 +254,7 @@ describe('the deny', () => {
     const secondBefore = await second.capture();
     await first.apply(firstBefore);
     expect((await second.apply(secondBefore)).outcome).toBe('already');
-    expect(await conflict(() => second.revert(secondBefore))).toBe('provider.conflict');
+    expect(await refusalOf(() => second.revert(secondBefore))).toBe('provider.conflict');
     expect((await first.revert(firstBefore)).outcome).toBe('changed');
   });
 
@@ -280,11 +271,11 @@ describe('the deny', () => {
     for (const make of [lift, unlisted]) {
       const step = make();
       const before = await step.capture();
-      expect(await conflict(() => step.apply(before))).toBe('provider.conflict');
+      expect(await refusalOf(() => step.apply(before))).toBe('provider.conflict');
     }
     await off(world, leaked);
     const uncut = lift();
-    expect(await conflict(async () => uncut.apply(await uncut.capture()))).toBe('provider.conflict');
+    expect(await refusalOf(async () => uncut.apply(await uncut.capture()))).toBe('provider.conflict');
     await world.policy(user, cutOffPolicy, cutOffDocument('0123456789abcdef01234567', new Date().toISOString()));
     const ready = lift();
     const before = await ready.capture();

@@ -12,6 +12,7 @@ import {
 } from '@aws-sdk/client-iam';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
+import { codeOf } from '../../domain/errors.ts';
 import { Secret } from '../../domain/secret.ts';
 import { AwsControl, type AwsSimulator, type AwsSimulatorOptions, startAwsSimulator } from '../../lab/aws/index.ts';
 import { provider } from '../../providers/aws/index.ts';
@@ -162,4 +163,14 @@ export async function useKey(world: Practice, pair: Pair, agent: string): Promis
     () => outcomeOf(() => consumer.iam.send(new ListUsersCommand({}))),
     (said) => said === 'ok',
   );
+}
+
+/** The code of the fault that a call is refused with, `ok` where it is not. */
+export async function refusalOf(run: () => Promise<unknown>): Promise<string> {
+  try {
+    await run();
+  } catch (error) {
+    return codeOf(error);
+  }
+  return 'ok';
 }

@@ -3,9 +3,8 @@ import { ListSecretsCommand } from '@aws-sdk/client-secrets-manager';
 import { AssumeRoleCommand } from '@aws-sdk/client-sts';
 import { afterEach, expect, it } from 'vitest';
 import { incidentId } from '../../domain/credential.ts';
-import { codeOf } from '../../domain/errors.ts';
 import { cutOffDocument, cutOffIn, cutOffPolicy } from '../../providers/aws/policies.ts';
-import { everything, outcomeOf, type Pair, type Practice, pairOf, practice, until } from './practice.ts';
+import { everything, outcomeOf, type Pair, type Practice, pairOf, practice, refusalOf, until } from './practice.ts';
 import { stepOf } from './steps.ts';
 
 const user = 'ci-deployer';
@@ -54,14 +53,6 @@ const standing = async (world: Practice) => {
   } catch {
     return undefined;
   }
-};
-const refusalOf = async (run: () => Promise<unknown>) => {
-  try {
-    await run();
-  } catch (error) {
-    return codeOf(error);
-  }
-  return 'ok';
 };
 
 it('a cut-off refuses the sessions of a role from before it, and lets those from after it through', async () => {

@@ -1,8 +1,7 @@
 import { ListUserTagsCommand, TagUserCommand, UntagUserCommand } from '@aws-sdk/client-iam';
 import { afterEach, expect, it } from 'vitest';
-import { codeOf } from '../../domain/errors.ts';
 import { investigationTag } from '../../providers/aws/tag-user.ts';
-import { type Practice, practice } from './practice.ts';
+import { type Practice, practice, refusalOf } from './practice.ts';
 import { stepOf } from './steps.ts';
 
 const user = 'ci-deployer';
@@ -25,14 +24,6 @@ const set = (world: Practice, Key: string, Value: string) =>
 const tags = async (world: Practice) => {
   const { Tags } = await world.admin.iam.send(new ListUserTagsCommand({ UserName: user }));
   return Object.fromEntries((Tags ?? []).map(({ Key, Value }) => [Key, Value]));
-};
-const refusalOf = async (run: () => Promise<unknown>) => {
-  try {
-    await run();
-  } catch (error) {
-    return codeOf(error);
-  }
-  return 'ok';
 };
 
 it('a user without the tag bears the incident’s, and afterwards none, and keeps its others', async () => {

@@ -5,7 +5,8 @@ import type { GateStatus, IncidentStatus } from '../../domain/messages.ts';
 import type { Plan } from '../../domain/plan.ts';
 import type { PlanInput } from '../../planning/input.ts';
 import { brokenRules, RuleName } from '../../planning/rules.ts';
-import { type Place, startUndoEngine, type UndoEngine, until } from '../undo/engine.ts';
+import { type Place, startUndoEngine, type UndoEngine } from '../undo/engine.ts';
+import { until } from '../until.ts';
 
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 

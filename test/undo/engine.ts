@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -17,20 +17,15 @@ import {
 } from '@aws-sdk/client-iam';
 import { ListSecretsCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { GetSessionTokenCommand, STSClient } from '@aws-sdk/client-sts';
-import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { parse, stringify } from 'yaml';
 import { createJudgeActivities, createProviderActivities } from '../../activities/index.ts';
-import { dataConverterFor, EncryptionCodec, openKeyring } from '../../audit/codec.ts';
-import { readKey, readKeys, readStoreKey } from '../../audit/keys.ts';
-import { createRecords } from '../../audit/records.ts';
+import { readKey, readKeys } from '../../audit/keys.ts';
 import { createSealing } from '../../audit/sealing.ts';
-import { type Signer, signerFrom, verifyEnvelope } from '../../audit/signing.ts';
-import { openDirectoryDrop, openDirectoryStore } from '../../audit/store.ts';
+import { type Signer, signerFrom } from '../../audit/signing.ts';
 import { initTrust } from '../../audit/trust.ts';
 import { createClient, decisionFor, parseReports, sealInto, signDecision, type TourniquetClient } from '../../client/index.ts';
 import { hashOf } from '../../domain/canonical.ts';
-import type { Configuration } from '../../domain/configuration.ts';
 import { judgeQueue, queueOf } from '../../domain/manifest.ts';
 import type { IncidentStatus } from '../../domain/messages.ts';
 import { parsePolicy } from '../../domain/policy.schema.ts';
@@ -39,7 +34,6 @@ import { Secret } from '../../domain/secret.ts';
 import { loadInventory } from '../../inventory/index.ts';
 import { AwsControl, startAwsSimulator } from '../../lab/aws/index.ts';
 import { trufflehogFinding } from '../../lab/scenarios/finding.ts';
-import { findServer } from '../../lab/servers/find.ts';
 import { type KeyPair, responderPolicy } from '../../lab/world/aws.ts';
 import { provider as aws } from '../../providers/aws/index.ts';
 import type { AccountConfig, Connection, Provider, StepContext } from '../../providers/contract.ts';
@@ -48,8 +42,10 @@ import { provider as manual } from '../../providers/manual/index.ts';
 import { provider as vault } from '../../providers/vault/index.ts';
 import { workflowCode } from '../../workers/bundle.ts';
 import { noSealing, timingOf } from '../../workers/provider.ts';
+import { found } from '../audit/house.ts';
 import type { Picture, Struck } from '../conformance/strikes.ts';
 import { startServer, type TestServer } from '../providers-vault/server.ts';
+import { until } from '../until.ts';
 
 /*
  * The engine whole in one process: judge and provider workers on a real Temporal server, with real keys, over a simulated AWS account and a real OpenBao. Many incidents run in it at
@@ -306,21 +302,11 @@ async function compose(
   });
   mkdirSync(at('store'), { recursive: true });
   const { trust, people, engine, paths } = made;
-  const keyring = openKeyring(join(paths.judge, 'codec.json'));
-  const dataConverter = dataConverterFor(keyring);
-  const environment = await TestWorkflowEnvironment.createLocal({
-    server: {
-      executable: { type: 'existing-path', path: findServer('temporal').path },
-      extraArgs: ['TourniquetState', 'TourniquetKind', 'TourniquetContained', 'TourniquetStuck'].flatMap((name) => [
-        '--search-attribute',
-        `${name}=Keyword`,
-      ]),
-    },
-    client: { dataConverter },
+  const { environment, codec, dataConverter, store, drop, configured, common } = await found(at(), made, {
+    trust: () => trust,
+    people: () => people,
   });
   closing.push(() => environment.teardown());
-  const store = openDirectoryStore(at('store'), readStoreKey(join(paths.judge, 'store.key')));
-  const drop = openDirectoryDrop(at('drop'));
   const entries: (Omit<AccountConfig, 'provider'> & { readonly provider: Provider })[] = [
     {
       provider: aws,
@@ -344,38 +330,10 @@ async function compose(
     credentials: '',
     settings,
   }));
-  const configuration: Configuration = {
-    v: 1,
-    engine,
-    temporal: { namespace: 'default' },
-    store: { directory: at('store') },
-    drop: { directory: at('drop') },
-    trust: paths.trust,
-    people: paths.people,
-    policy: at('policy.yaml'),
-    inventory: at('inventory.yaml'),
-    root: made.rootPublic,
-    accounts,
+  const configuration = configured(accounts, policyText, {
     recheckMs: 500,
     pace: { heartbeatMs: 5_000, retryCeilingMs: 1_000, stuckAfterMs: 60_000 },
-    codec: { enabled: true },
-  };
-  writeFileSync(configuration.policy, policyText);
-  const common = (folder: string) => {
-    const signer = signerFrom(readKey(join(folder, 'signing.json')));
-    return {
-      signer,
-      deps: {
-        engine,
-        store,
-        records: createRecords({ store, signer, trust: () => trust, engine }),
-        trust: () => trust,
-        people: () => people,
-        clock: () => new Date(),
-        verify: verifyEnvelope,
-      },
-    };
-  };
+  });
   const judge = common(paths.judge);
   const shared = { connection: environment.nativeConnection, namespace: environment.namespace ?? 'default', dataConverter };
   const workers = [
@@ -394,7 +352,7 @@ async function compose(
           manifests,
           client: environment.client,
           workflowCode: code,
-          codecs: [new EncryptionCodec(keyring)],
+          codecs: [codec],
           signStatement: (content) => judge.signer.sign(PayloadType.STATEMENT, content),
         }),
       },
@@ -615,16 +573,6 @@ function generous(text: string): string {
   const policy = parse(text) as { budgets?: { most: number }[] };
   for (const budget of policy.budgets ?? []) budget.most = 1_000_000;
   return stringify(policy);
-}
-
-export async function until<T>(what: string, attempt: () => Promise<T | undefined | false>, timeoutMs = 30_000): Promise<T> {
-  const end = Date.now() + timeoutMs;
-  for (;;) {
-    const found = await attempt();
-    if (found !== undefined && found !== false) return found;
-    if (Date.now() > end) throw new Error(`waited ${timeoutMs} ms in vain: ${what}`);
-    await wait(50);
-  }
 }
 
 /** A step by what it does and to what, whatever round it is of: `aws/disable-key leaked`. */

@@ -15,7 +15,8 @@ import {
   type Struck,
   struck,
 } from '../conformance/strikes.ts';
-import { nameOf, type Place, startUndoEngine, type UndoEngine, until, type Variant } from './engine.ts';
+import { until } from '../until.ts';
+import { nameOf, type Place, startUndoEngine, type UndoEngine, type Variant } from './engine.ts';
 
 /** At which point a person rolls the incident back. */
 export type Point =

@@ -131,8 +131,9 @@ describe(`${count} forged claims on live keys plus one real leak`, () => {
       `  all ${ids.length} received after ${received} ms; ${looked.length} looked at, ${ids.length - looked.length} wait their turn`,
     );
     expect(ids.length - looked.length).toBeGreaterThan(count / 2);
-    expect(waiting.length).toBeGreaterThan(20);
-    for (const each of waiting.slice(0, 3)) expect(each.timeline.some((entry) => entry.what.includes('it is looked at'))).toBe(true);
+    // All but those of the first turns, which are being looked at just now, say that they wait and until when.
+    const saying = waiting.filter((each) => each.timeline.some((entry) => entry.what.includes('it is looked at')));
+    expect(saying.length).toBeGreaterThan(20);
     for (const each of looked) {
       expect(each.rule, tell(each)).toBe('claim');
       expect(each.plan?.steps.filter((step) => step.gate === undefined).map((step) => step.title)).toEqual([]);

@@ -55,6 +55,14 @@ function judged(
 
 const mine = body({ sealed: sealedBy(1) });
 
+/** The same report with a person's signature under it, so that its word on when the leak began counts. */
+const signed = {
+  ...mine,
+  proof: 'person-signed',
+  signedBy: 'scanner',
+  report: { ...mine.report, origin: { where: 'chat', committedAt: at(-60) } },
+} as const;
+
 describe('what is not proof widens nothing', () => {
   it('a proven leak in the house stays one of the house, whatever claims say of a public place', () => {
     const claims = Array.from({ length: 5 }, (_, n) => body({ note: `claim ${n}` }));
@@ -162,12 +170,6 @@ describe('a protected thing', () => {
 
   it('that only a descendant of the leak is, is asked about before it is touched, and the leaked one is contained meanwhile', () => {
     const nodes = [a.keyNode(leakedKey), a.keyNode(attackerKey, { issuedAt: at(-10) })];
-    const signed = {
-      ...mine,
-      proof: 'person-signed',
-      signedBy: 'scanner',
-      report: { ...mine.report, origin: { where: 'chat', committedAt: at(-60) } },
-    } as const;
     const { plan, unasked } = judged({ ...policy, protected: [attackerKey] }, { ...proven, reports: [signed], nodes });
     expect(unasked.some((each) => each.target.accessKeyId === leakedKey)).toBe(true);
     expect(plan.steps.filter((each) => each.target.accessKeyId === attackerKey).map((each) => each.gate)).toEqual(['g-protected']);
@@ -196,12 +198,6 @@ describe('what the engine itself stands on', () => {
 
   it('is not planned for the engine where only a descendant is it', () => {
     const nodes = [a.keyNode(leakedKey), a.keyNode(attackerKey, { issuedAt: at(-10) })];
-    const signed = {
-      ...mine,
-      proof: 'person-signed',
-      signedBy: 'scanner',
-      report: { ...mine.report, origin: { where: 'chat', committedAt: at(-60) } },
-    } as const;
     const { verdict, plan } = judged(policy, { ...proven, reports: [signed], nodes, ownTargets: [attackerKey] });
     expect(verdict.mode).toBe('act');
     const touching = plan.steps.filter((each) => Object.values(each.target).includes(attackerKey));
