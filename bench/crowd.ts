@@ -8,7 +8,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { CreateAccessKeyCommand, CreateUserCommand, IAMClient } from '@aws-sdk/client-iam';
-import { createClient, openKeyring, parseReports, readTrust, sealInto } from '../client/index.ts';
+import { createClient, type IncidentStatus, openKeyring, parseReports, readTrust, sealInto } from '../client/index.ts';
 import { parseConfiguration } from '../domain/configuration.schema.ts';
 import { isEnded } from '../domain/states.ts';
 import { trufflehogFinding } from '../lab/scenarios/finding.ts';
@@ -84,19 +84,24 @@ async function leak(count: number, variant: 'public' | 'internal', atOnce: numbe
   return out;
 }
 
+/** Looks until the incident's status passes; ten minutes at most. A look that is not answered is one that did not pass. */
+async function untilStatus(id: string, everyMs: number, passes: (status: IncidentStatus) => boolean): Promise<IncidentStatus> {
+  const end = Date.now() + 600_000;
+  for (;;) {
+    const status = await client
+      .incident(id)
+      .status()
+      .catch(() => undefined);
+    if (status && passes(status)) return status;
+    if (Date.now() > end) throw new Error(`${id} did not get there: ${status?.state} ${status?.contained}`);
+    await wait(everyMs);
+  }
+}
+
 /** Waits until each of them stands at a question. */
 async function untilAsking(incidents: readonly Leaked[]): Promise<void> {
   await each(incidents.length, 4, async (n) => {
-    const { id } = incidents[n] as Leaked;
-    for (let tries = 0; ; tries++) {
-      const status = await client
-        .incident(id)
-        .status()
-        .catch(() => undefined);
-      if (status?.gates.some((gate) => gate.state === 'open')) return;
-      if (tries > 1200) throw new Error(`${id} asks nobody: ${status?.state}`);
-      await wait(500);
-    }
+    await untilStatus(incidents[n]?.id ?? '', 500, ({ gates }) => gates.some((gate) => gate.state === 'open'));
   });
 }
 
@@ -106,19 +111,8 @@ async function contain(count: number): Promise<{ readonly first: number[]; reado
   const first: number[] = [];
   const contained: number[] = [];
   await each(count, count, async (n) => {
-    const { id } = incidents[n] as Leaked;
-    for (let tries = 0; ; tries++) {
-      const status = await client
-        .incident(id)
-        .status()
-        .catch(() => undefined);
-      if (status?.contained === 'yes' && status.containedAt) {
-        contained.push(Date.parse(status.containedAt) - Date.parse(status.startedAt));
-        return;
-      }
-      if (tries > 600) throw new Error(`${id} is not contained: ${status?.state} ${status?.contained}`);
-      await wait(400);
-    }
+    const done = await untilStatus(incidents[n]?.id ?? '', 400, (status) => status.contained === 'yes' && status.containedAt !== undefined);
+    contained.push(Date.parse(done.containedAt ?? '') - Date.parse(done.startedAt));
   });
   const changes = await stack.control.mutations();
   for (const { id, user } of incidents) {

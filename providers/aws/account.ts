@@ -227,24 +227,14 @@ export async function userExists(calls: Calls, user: string): Promise<boolean> {
 
 /** Writes an inline policy; false where the user is gone. */
 export async function writePolicy(calls: Calls, user: string, name: string, document: string): Promise<boolean> {
-  try {
-    await calls.write('iam:PutUserPolicy', (iam) =>
-      iam.send(new PutUserPolicyCommand({ UserName: user, PolicyName: name, PolicyDocument: document })),
-    );
-    return true;
-  } catch (error) {
-    if (isGone(error)) return false;
-    throw error;
-  }
+  return await calls.writeIfThere('iam:PutUserPolicy', (iam) =>
+    iam.send(new PutUserPolicyCommand({ UserName: user, PolicyName: name, PolicyDocument: document })),
+  );
 }
 
 /** Takes an inline policy away; one that is not there is taken away already. */
 export async function removePolicy(calls: Calls, user: string, name: string): Promise<void> {
-  try {
-    await calls.write('iam:DeleteUserPolicy', (iam) => iam.send(new DeleteUserPolicyCommand({ UserName: user, PolicyName: name })));
-  } catch (error) {
-    if (!isGone(error)) throw error;
-  }
+  await calls.writeIfThere('iam:DeleteUserPolicy', (iam) => iam.send(new DeleteUserPolicyCommand({ UserName: user, PolicyName: name })));
 }
 
 /** What AWS says of a key's last use, and whose key it is. Undefined where there is no such key. */

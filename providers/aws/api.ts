@@ -4,7 +4,7 @@ import { IAMClient } from '@aws-sdk/client-iam';
 import { STSClient } from '@aws-sdk/client-sts';
 import { fault, isFault } from '../../domain/errors.ts';
 import type { Secret } from '../../domain/secret.ts';
-import { faultOf, metadataOf } from './errors.ts';
+import { faultOf, isGone, metadataOf } from './errors.ts';
 
 /** A key pair to sign with, session token included where there is one. */
 export interface Pair {
@@ -213,6 +213,17 @@ export class Calls {
   async write<T extends { $metadata: { requestId?: string | undefined } }>(call: string, run: (iam: IAMClient) => Promise<T>): Promise<T> {
     this.signal.throwIfAborted();
     return await this.#run(call, true, () => run(this.#clients.iam(1)));
+  }
+
+  /** As {@link write}, of a thing that may be gone: false where AWS says that it is not there, true where the call went through. */
+  async writeIfThere(call: string, run: (iam: IAMClient) => Promise<{ $metadata: { requestId?: string | undefined } }>): Promise<boolean> {
+    try {
+      await this.write(call, run);
+      return true;
+    } catch (error) {
+      if (isGone(error)) return false;
+      throw error;
+    }
   }
 
   async #run<T extends { $metadata: { requestId?: string | undefined } }>(

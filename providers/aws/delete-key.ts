@@ -5,7 +5,6 @@ import type { Action } from '../contract.ts';
 import { type AwsAccount, readKeys, readLastUsed } from './account.ts';
 import type { Calls } from './api.ts';
 import { type KeyBefore, keyBefore } from './disable-key.ts';
-import { isGone } from './errors.ts';
 import { manifest } from './manifest.ts';
 import { markOf } from './policies.ts';
 
@@ -64,11 +63,7 @@ export function deleteKey(account: AwsAccount): Action<DeletedBefore> {
 
 /** Deletes a key; false where key or user are gone. */
 export async function removeKey(calls: Calls, user: string, accessKeyId: string): Promise<boolean> {
-  try {
-    await calls.write('iam:DeleteAccessKey', (iam) => iam.send(new DeleteAccessKeyCommand({ UserName: user, AccessKeyId: accessKeyId })));
-    return true;
-  } catch (error) {
-    if (isGone(error)) return false;
-    throw error;
-  }
+  return await calls.writeIfThere('iam:DeleteAccessKey', (iam) =>
+    iam.send(new DeleteAccessKeyCommand({ UserName: user, AccessKeyId: accessKeyId })),
+  );
 }

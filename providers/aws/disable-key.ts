@@ -5,7 +5,6 @@ import { yes } from '../../domain/observation.ts';
 import type { Action, Probed, StepContext } from '../contract.ts';
 import { type AwsAccount, type KeyRow, readKeys, tryPair } from './account.ts';
 import type { Calls } from './api.ts';
-import { isGone } from './errors.ts';
 import { manifest } from './manifest.ts';
 import { markOf } from './policies.ts';
 
@@ -98,15 +97,9 @@ export function disableKey(account: AwsAccount): Action<KeyBefore> {
 
 /** Sets a key's status; false where key or user are gone. The user's name is always sent: without it AWS takes the caller's own. */
 export async function setStatus(calls: Calls, user: string, accessKeyId: string, status: KeyRow['status']): Promise<boolean> {
-  try {
-    await calls.write('iam:UpdateAccessKey', (iam) =>
-      iam.send(new UpdateAccessKeyCommand({ UserName: user, AccessKeyId: accessKeyId, Status: status })),
-    );
-    return true;
-  } catch (error) {
-    if (isGone(error)) return false;
-    throw error;
-  }
+  return await calls.writeIfThere('iam:UpdateAccessKey', (iam) =>
+    iam.send(new UpdateAccessKeyCommand({ UserName: user, AccessKeyId: accessKeyId, Status: status })),
+  );
 }
 
 function sealedOf(context: StepContext): { hash: `sha256:${string}`; keyId: string } | undefined {

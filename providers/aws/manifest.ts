@@ -147,7 +147,7 @@ export const manifest: ProviderManifest = {
       mints: true,
       permissions: [...readKeys, 'iam:CreateAccessKey', 'iam:UpdateAccessKey', 'iam:DeleteAccessKey', 'cloudtrail:LookupEvents', ...self],
       byHand: 'aws iam create-access-key --user-name {user}',
-      byHandUndo: 'aws iam delete-access-key --user-name {user} --access-key-id <the id it printed>',
+      byHandUndo: 'aws iam delete-access-key --user-name {user} --access-key-id <the id of the key that was made>',
       source: 'IAM API reference, CreateAccessKey: no idempotency token, the secret is shown once, two keys a user',
     },
     {

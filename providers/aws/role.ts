@@ -59,24 +59,16 @@ export async function readRoleCutOff(calls: Calls, name: string): Promise<RoleCu
 
 /** Writes the cut-off's policy; false where the role is gone. */
 export async function writeRolePolicy(calls: Calls, role: string, document: string): Promise<boolean> {
-  try {
-    await calls.write('iam:PutRolePolicy', (iam) =>
-      iam.send(new PutRolePolicyCommand({ RoleName: role, PolicyName: cutOffPolicy, PolicyDocument: document })),
-    );
-    return true;
-  } catch (error) {
-    if (isGone(error)) return false;
-    throw error;
-  }
+  return await calls.writeIfThere('iam:PutRolePolicy', (iam) =>
+    iam.send(new PutRolePolicyCommand({ RoleName: role, PolicyName: cutOffPolicy, PolicyDocument: document })),
+  );
 }
 
 /** Takes the cut-off's policy away; one that is not there is taken away already. */
 export async function removeRolePolicy(calls: Calls, role: string): Promise<void> {
-  try {
-    await calls.write('iam:DeleteRolePolicy', (iam) => iam.send(new DeleteRolePolicyCommand({ RoleName: role, PolicyName: cutOffPolicy })));
-  } catch (error) {
-    if (!isGone(error)) throw error;
-  }
+  await calls.writeIfThere('iam:DeleteRolePolicy', (iam) =>
+    iam.send(new DeleteRolePolicyCommand({ RoleName: role, PolicyName: cutOffPolicy })),
+  );
 }
 
 /**

@@ -131,22 +131,10 @@ async function readTag(
 
 /** Sets a tag; false where the user is gone. */
 async function writeTag(calls: Calls, user: string, tag: Tag): Promise<boolean> {
-  try {
-    await calls.write('iam:TagUser', (iam) => iam.send(new TagUserCommand({ UserName: user, Tags: [tag] })));
-    return true;
-  } catch (error) {
-    if (isGone(error)) return false;
-    throw error;
-  }
+  return await calls.writeIfThere('iam:TagUser', (iam) => iam.send(new TagUserCommand({ UserName: user, Tags: [tag] })));
 }
 
 /** Takes a tag away, which one that is not there is already; false where the user is gone. */
 async function removeTag(calls: Calls, user: string, key: string): Promise<boolean> {
-  try {
-    await calls.write('iam:UntagUser', (iam) => iam.send(new UntagUserCommand({ UserName: user, TagKeys: [key] })));
-    return true;
-  } catch (error) {
-    if (isGone(error)) return false;
-    throw error;
-  }
+  return await calls.writeIfThere('iam:UntagUser', (iam) => iam.send(new UntagUserCommand({ UserName: user, TagKeys: [key] })));
 }

@@ -302,7 +302,7 @@ async function compose(
   });
   mkdirSync(at('store'), { recursive: true });
   const { trust, people, engine, paths } = made;
-  const { environment, codec, dataConverter, store, drop, configured, common } = await found(at(), made, {
+  const { environment, codec, dataConverter, drop, configured, common } = await found(at(), made, {
     trust: () => trust,
     people: () => people,
   });
