@@ -464,6 +464,8 @@ class Looking {
     if (first) {
       const words = `${strangers.unexplained.length} of ${strangers.all} calls are of no declared consumer, the first ${first.name} at ${first.at} from ${first.address}; event ${first.id}, request ${first.requestId}`;
       const unmarked = consumers.filter(isUnmarked);
+      // Without a moment that somebody vouches for, what was called before the leak cannot be told from what was called after it.
+      if (this.#on.since === undefined) return unknown(at, 'log', `when it leaked is not known: ${words}`);
       if (consumers.length === 0) return unknown(at, 'log', `no consumer is declared: ${words}`);
       if (unmarked.length > 0)
         return unknown(at, 'log', `${unmarked.map((each) => each.name).join(', ')} cannot be told apart in the log: ${words}`);

@@ -288,7 +288,7 @@ export function tell(status: IncidentStatus | undefined): string {
   if (status === undefined) return 'unknown';
   const { state, round, contained, rotated, gates, steps, timeline } = status;
   return [
-    `${state}, round ${round}, contained ${contained}, rotated ${rotated}`,
+    `${state}, round ${round}, contained ${contained}, rotated ${rotated}, ${status.mode ?? 'no mode'} by rule ${status.rule ?? 'none'}`,
     ...gates.map((gate) => `gate ${gate.id} ${gate.state}, approved by ${gate.approvals.length} of ${gate.rule.quorum}`),
     ...steps.map((step) => `step ${step.id} ${step.state} ${step.failure?.words ?? ''}`),
     ...timeline.slice(-14).map(({ who, what }) => `${who}: ${what.slice(0, 240)}`),
