@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-for (const name of ['planner', 'containment', 'engine']) {
+for (const name of ['planner', 'containment', 'engine', 'crowd']) {
   console.log(`\n## ${name}\n`);
   const ran = spawnSync(process.execPath, ['--import', 'tsx', fileURLToPath(new URL(`./${name}.ts`, import.meta.url))], {
     stdio: 'inherit',
