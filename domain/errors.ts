@@ -278,6 +278,20 @@ export const registry = {
     false,
     'Each is named with its numbers and times. Keep store and bundles as they are, and look at who could write there then.',
   ),
+  'audit.log-disagrees': entry(
+    'The log of the provider and the bundle disagree',
+    422,
+    1,
+    false,
+    'The change is named. Ask who else acts as the engine, and keep log and bundle as they are.',
+  ),
+  'audit.log-short': entry(
+    'The log of the provider does not reach far enough to tell',
+    200,
+    9,
+    false,
+    'Copy the log and digest files of the hours that are named, of the Region of IAM, and verify again.',
+  ),
   // the stack
   'stack.not-running': entry('No stack is running here', 409, 1, false, 'Start it: `tourniquet up`.'),
   'stack.already-running': entry('A stack is running here already', 409, 1, false, 'Use it, or end it: `tourniquet down`.'),

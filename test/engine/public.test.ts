@@ -1,13 +1,18 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { writeBundle } from '../../audit/bundle.ts';
+import { matchTrail, readTrail } from '../../audit/cloudtrail.ts';
 import type { IncidentStatus } from '../../client/index.ts';
 import type { ExportResult, IncidentResult } from '../../domain/messages.ts';
 import { type Actor, startActor } from '../../lab/actor.ts';
 import { type AttackerConfig, type AttackerLine, type Fate, Loot } from '../../lab/attacker/messages.ts';
 import type { ConsumerConfig, ConsumerLine } from '../../lab/consumer/messages.ts';
 import { deployments, fields, region } from '../../lab/world/cast.ts';
+import { manifest } from '../../providers/aws/manifest.ts';
+import { TrailFiles } from '../audit/trail-files.ts';
 import { huntAfter, looseFiles, secretsOf } from '../canary/hunt.ts';
+import { tourniquet } from '../cli/harness.ts';
 import { type Deployed, isWatching, startWorld, type UserPicture, type World } from './world.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
@@ -113,6 +118,47 @@ test("when the provider's clock has passed the cut-off's date, the cut-off is li
   expect(files.get('statement.json')).toBeDefined();
   expect(report).toMatchObject({ incident: id, run: watching.run, state: 'closed', contained: 'yes', rotated: 'yes', residuals: [] });
   expect(report.head).toBe(result.head);
+});
+
+test('the log of the provider bears out the bundle; an apply that it does not know is found, and a change in it that the bundle does not know', async () => {
+  const { stack } = world;
+  const archive = world.client.temporal.workflow.getHandle(`archive/${watching.run}`);
+  const { bundle } = (await archive.result()) as ExportResult;
+  const { files } = await world.bundle(bundle);
+  const events = (await stack.control.events(region, 100_000)).map(({ record }) => record);
+  const own = events.filter((text) => {
+    const { readOnly, userIdentity, errorCode } = JSON.parse(text) as Record<string, unknown> & { userIdentity: { accessKeyId?: string } };
+    return readOnly === false && errorCode === undefined && userIdentity.accessKeyId === stack.world.responder.accessKeyId;
+  });
+  expect(own.length, 'disables, deny, cut-off, mint, lift, deletions').toBeGreaterThan(5);
+  const held = (records: readonly string[], name: string) => {
+    const trail = new TrailFiles(join(stack.paths.directory, 'cloudtrail', name), region);
+    const [from, to] = [new Date(startedAt - 3_600_000), new Date(Date.now() + 10 * day)].map((at) => at.toISOString()) as [string, string];
+    trail.add(from, to, [records]);
+    return Object.fromEntries(matchTrail(files, readTrail(trail.folder), manifest).map((each) => [each.kind, each]));
+  };
+  expect(held(events, 'whole')).toMatchObject({ 'log-files': { state: 'yes' }, witnessed: { state: 'yes' }, accounted: { state: 'yes' } });
+  for (const [at, gone] of own.entries()) {
+    const { eventName, requestID } = JSON.parse(gone) as { eventName: string; requestID: string };
+    const { witnessed } = held(
+      events.filter((each) => each !== gone),
+      `without-${at}`,
+    );
+    expect(witnessed?.state, `${eventName} ${requestID} gone from the log`).toBe('no');
+  }
+  const strange = JSON.stringify({ ...JSON.parse(own[0] ?? ''), requestID: 'of-no-record', eventName: 'CreateAccessKey' });
+  const { accounted } = held([...events, strange], 'more');
+  expect(accounted).toMatchObject({ state: 'no' });
+  expect(accounted?.words).toContain('CreateAccessKey');
+
+  // As an auditor types it.
+  const cwd = stack.paths.directory;
+  writeBundle(join(cwd, 'evidence.zip'), files);
+  const verify = (name: string) =>
+    tourniquet(['audit', 'verify', 'evidence.zip', '--trust', stack.paths.trust, '--cloudtrail', join('cloudtrail', name)], { cwd });
+  expect(await verify('whole')).toMatchObject({ code: 0, out: expect.stringMatching(/✓ witnessed .*\n✓ accounted .*\n\n✓ verified/) });
+  expect(await verify('without-0')).toMatchObject({ code: 1, out: expect.stringMatching(/✕ witnessed .*audit\.log-disagrees/s) });
+  expect(await verify('more')).toMatchObject({ code: 1, out: expect.stringMatching(/✕ accounted .*CreateAccessKey/) });
 });
 
 test('canary hunt: no secret stands anywhere, in whatever spelling, with DEBUG=* or without', async () => {
