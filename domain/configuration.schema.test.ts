@@ -1,5 +1,7 @@
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, test } from 'vitest';
-import { parseConfiguration } from './configuration.schema.ts';
+import { parse } from 'yaml';
+import { configurationJsonSchema, parseConfiguration } from './configuration.schema.ts';
 import { isFault } from './errors.ts';
 
 const root = Buffer.alloc(32, 1).toString('base64');
@@ -57,6 +59,9 @@ describe('what the file may not say is refused with its place', () => {
     ['an account twice', twice, 'file.invalid', 12, 'accounts[1].account'],
     ['no YAML', 'v: [1', 'file.syntax', 1, '(whole file)'],
     ['nothing', '', 'file.invalid', 1, '(whole file)'],
+    ['a provider by its path', `${good}providers: [{ package: ../mine }]\n`, 'file.invalid', 12, 'providers[0].package'],
+    ['a provider by its address', `${good}providers: [{ package: "https://example.org/x" }]\n`, 'file.invalid', 12, 'providers[0].package'],
+    ['a provider twice', `${good}providers:\n  - package: p\n  - package: p\n`, 'file.invalid', 14, 'providers[1].package'],
   ])('%s', (_, text, code, line, path) => {
     try {
       parseConfiguration(text, 'tourniquet.yaml');
@@ -65,5 +70,25 @@ describe('what the file may not say is refused with its place', () => {
       if (!isFault(error)) throw error;
       expect({ code: error.code, ...error.context }).toMatchObject({ code, file: 'tourniquet.yaml', line, path });
     }
+  });
+});
+
+describe('the JSON Schema for editors', () => {
+  const valid = new Ajv2020({ strict: false }).compile(configurationJsonSchema());
+  test.each([
+    ['the file as it should be', good, true],
+    ['a provider of somebody else', `${good}providers: [{ package: "@acme/tourniquet-provider" }]\n`, true],
+    ['an account without quotes', good.replace('"000000000042"', '000000000042'), false],
+    ['a mode that is none', good.replace('act', 'do-it'), false],
+    ['a member that is none', `${good}trsut: x\n`, false],
+    ['a duration without a unit', good.replace('2s', '"2"'), false],
+    ['a provider by its path', `${good}providers: [{ package: ../mine }]\n`, false],
+  ])('agrees about %s', (_, text, expected) => {
+    expect(valid(parse(text))).toBe(expected);
+  });
+
+  test('says of every member what it is for', () => {
+    const { properties } = configurationJsonSchema() as { properties: Record<string, { description?: string }> };
+    expect(Object.keys(properties).filter((name) => !properties[name]?.description)).toEqual([]);
   });
 });

@@ -4,6 +4,11 @@ import type { Configuration } from './configuration.ts';
 import { durationField, parseYaml } from './file.schema.ts';
 
 const path = z.string().min(1, 'expected a path');
+/** A name, scoped or not, as package clients take it: no path, no version, no address. So only what was installed on purpose is loaded. */
+const packageName = z
+  .string()
+  .max(214)
+  .regex(/^(@[a-z0-9][a-z0-9._-]*\/)?[a-z0-9][a-z0-9._-]*$/, 'expected the name of an installed package, such as tourniquet-provider-acme');
 const account = z.strictObject({
   provider: z.string().regex(/^[a-z][a-z0-9-]*$/, 'expected the name of a provider, such as aws or vault'),
   account: z
@@ -53,6 +58,7 @@ export const configurationFileSchema = z
       )
       .exactOptional(),
     self: z.array(z.string().min(1)).exactOptional(),
+    providers: z.array(z.strictObject({ package: packageName })).exactOptional(),
     pace: z
       .strictObject({
         heartbeat: durationField.prefault('30s'),
@@ -67,6 +73,12 @@ export const configurationFileSchema = z
       if (names.has(name)) context.addIssue({ code: 'custom', path: ['issuers', index, 'name'], message: 'the name is taken' });
       names.add(name);
     });
+    const packages = new Set<string>();
+    value.providers?.forEach((entry, index) => {
+      if (packages.has(entry.package))
+        context.addIssue({ code: 'custom', path: ['providers', index, 'package'], message: 'the package stands here a second time' });
+      packages.add(entry.package);
+    });
     const seen = new Set<string>();
     value.accounts.forEach((entry, index) => {
       const name = `${entry.provider}/${entry.account}`;
@@ -80,6 +92,46 @@ export const configurationFileSchema = z
     if (value.pace.stuckAfter < 1000) context.addIssue({ code: 'custom', path: ['pace', 'stuckAfter'], message: 'expected 1s or more' });
     if (value.recheck < 1) context.addIssue({ code: 'custom', path: ['recheck'], message: 'expected more than nothing' });
   });
+
+/** The JSON Schema of tourniquet.yaml as it is written, for editors. What spans several members (a name that stands twice) only the engine says. */
+export function configurationJsonSchema(): Record<string, unknown> {
+  const schema = z.toJSONSchema(configurationFileSchema, {
+    io: 'input',
+    override: ({ zodSchema, jsonSchema }) => {
+      if (zodSchema === (durationField as z.core.$ZodType)) {
+        jsonSchema.pattern = '^(0|[1-9][0-9]*)(ms|s|m|h|d)$';
+        jsonSchema.description = 'a duration such as 500ms, 4s, 15m, 36h or 7d';
+      }
+    },
+  });
+  const described = schema as { properties?: Record<string, { description?: string }> };
+  for (const [name, words] of Object.entries(meanings)) {
+    const member = described.properties?.[name];
+    if (member) member.description = words;
+  }
+  return { ...schema, $id: 'tourniquet.schema.json', title: 'tourniquet.yaml' };
+}
+
+/** What each member is for, as an editor shows it. */
+const meanings: Readonly<Record<keyof z.input<typeof configurationFileSchema>, string>> = {
+  v: 'the version of this file’s form',
+  engine: 'this engine’s id, as trust.yaml has it too: decisions, plans and seals are bound to it',
+  temporal: 'where Temporal answers; by default its own variables and profiles say so',
+  store: 'the directory of records and evidence, shared by judge, provider workers and whoever exports',
+  drop: 'where reporters drop sealed secrets; by default the folder sealed in the store',
+  trust: 'the file of keys and roles; relative paths are taken from the folder of this file',
+  people: 'the file of people',
+  policy: 'the file of the policy',
+  inventory: 'the file of consumers and stores',
+  root: 'the root’s public key, base64 of 32 bytes: a trust file of another root is refused',
+  accounts: 'the accounts that are acted on, each by a worker of its own with a credentials file of its own',
+  recheck: 'how often an incident that is being watched looks again',
+  codec: 'whether payloads in Temporal are sealed',
+  issuers: 'whose webhooks count as an issuer’s word, each with the file of the secret that it signs with',
+  self: 'further names of what the engine itself stands on, besides what its workers find',
+  providers: 'providers that are not part of the engine, by the name of their package, installed where the engine is',
+  pace: 'how patient the engine is with what does not answer',
+};
 
 /**
  * Reads the text of tourniquet.yaml; `file` is its path, and relative paths in it are taken from its folder. Throws `file.syntax` or `file.invalid`

@@ -23,6 +23,8 @@ export interface Configuration {
   readonly issuers?: readonly { readonly name: string; readonly scheme: 'github-webhook'; readonly secret: string }[];
   /** Further names of what the engine itself stands on, besides what its workers find: break-glass users, certificates. */
   readonly self?: readonly string[];
+  /** Providers that are not part of the engine, by the name of their package, which is installed where the engine is. A package that is no provider is refused by name, and the rest works. */
+  readonly providers?: readonly { readonly package: string }[];
 }
 
 /** How patient the engine is with what does not answer. All in milliseconds. */

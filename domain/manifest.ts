@@ -98,6 +98,8 @@ export interface ProviderManifest {
   readonly title: string;
   readonly kinds: readonly KindManifest[];
   readonly actions: readonly ActionManifest[];
+  /** The permissions that looking, checking and knowing itself exercise, beside those of any action. They go into the policy of the part `read`. */
+  readonly reads?: readonly string[];
   /** Milliseconds, as documented or measured; an account's configuration may state its own. */
   readonly propagationMs: number;
   readonly logs: readonly {

@@ -1,16 +1,27 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { CommandDefinition } from '../cli/command.ts';
 import { commands } from '../cli/commands/index.ts';
 import { exitCodes } from '../cli/exit-codes.ts';
+import { configurationJsonSchema } from '../domain/configuration.schema.ts';
 import { type ErrorEntry, registry } from '../domain/errors.ts';
+import { manifests } from '../providers/manifests.ts';
+import { providerPages } from './gen-providers.ts';
 
 /** The pages that are made from code, by their path from the root of the project. A test compares them with what is committed. */
 export async function pages(): Promise<Readonly<Record<string, string>>> {
   const definitions = await Promise.all(Object.values(commands).map(async (load) => (await load()).command));
-  return { 'docs/errors.md': errorsPage(), 'docs/cli.md': cliPage(definitions) };
+  return {
+    'docs/errors.md': errorsPage(),
+    'docs/cli.md': cliPage(definitions),
+    'docs/tourniquet.schema.json': `${JSON.stringify(configurationJsonSchema(), null, 2)}\n`,
+    ...providerPages(manifests, generated),
+  };
 }
+
+/** Folders in which nothing else lies than what is made from code: what no manifest stands behind any more is to go. */
+export const generatedFolders: readonly string[] = ['docs/providers', 'permissions'];
 
 const generated = '<!-- Made by `npm run gen`; edit the source and not this page. -->';
 
@@ -109,9 +120,29 @@ function cliPage(definitions: readonly CommandDefinition[]): string {
 
 const cell = (text: string): string => text.replaceAll('|', '\\|');
 
+/** Files in the generated folders that nothing makes, by their path from the root. */
+export function orphans(made: Readonly<Record<string, string>>, root: string): readonly string[] {
+  return generatedFolders
+    .flatMap((folder) => {
+      try {
+        return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+          .filter((each) => each.isFile())
+          .map((each) => join(each.parentPath, each.name).slice(join(root, '/').length).replaceAll('\\', '/'));
+      } catch {
+        return [];
+      }
+    })
+    .filter((path) => !(path in made));
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const root = new URL('../', import.meta.url);
-  for (const [path, text] of Object.entries(await pages())) {
+  const made = await pages();
+  for (const path of orphans(made, fileURLToPath(root))) {
+    rmSync(fileURLToPath(new URL(path, root)));
+    process.stdout.write(`removed ${path}\n`);
+  }
+  for (const [path, text] of Object.entries(made)) {
     const file = fileURLToPath(new URL(path, root));
     let before: string | undefined;
     try {

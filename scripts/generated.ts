@@ -1,10 +1,11 @@
 // Fails when a page that is made from code is not the page that is committed, and names it.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { pages } from './generate.ts';
+import { orphans, pages } from './generate.ts';
 
-const stale: string[] = [];
-for (const [path, text] of Object.entries(await pages())) {
+const made = await pages();
+const stale: string[] = orphans(made, fileURLToPath(new URL('../', import.meta.url))).map((path) => `${path}: nothing makes it any more`);
+for (const [path, text] of Object.entries(made)) {
   let committed: string | undefined;
   try {
     committed = readFileSync(fileURLToPath(new URL(`../${path}`, import.meta.url)), 'utf8');

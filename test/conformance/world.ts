@@ -48,6 +48,8 @@ export interface World {
   ripen?(): Promise<void>;
   /** The same action over a connection that is allowed nothing. */
   powerless?(): Promise<Action>;
+  /** The same action over a connection that is allowed what this policy says and nothing else; the policy is in the system's own language, as `permissions/` has it. */
+  under?(policy: string): Promise<Action>;
   /** Texts that may be seen nowhere; a mint's secrets are added to them as they are sealed. */
   readonly secrets: readonly string[];
   close(): Promise<void>;
