@@ -149,6 +149,11 @@ function credentialOf(
       ...(secret === undefined ? {} : { secret }),
     };
   }
+  const own = secret === undefined ? undefined : identify(secret.reveal());
+  // A secret whose own system names it needs no name of ours, and whoever finds it finds the same credential.
+  if (secret !== undefined && own !== undefined && own.provider !== 'manual' && own.provider !== 'aws') {
+    return { credential: own.credential, ...(own.account === undefined ? {} : { account: own.account }), secret };
+  }
   const kind = manualKind(finding, scrubber);
   if (secret !== undefined && options.fingerprintKey !== undefined) {
     return { credential: { kind, locator: { hmac: fingerprintOfSecret(secret, options.fingerprintKey) } }, secret };

@@ -10,6 +10,10 @@ interface Shape {
  */
 const shapes: readonly Shape[] = [
   { name: 'private-key', pattern: /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g },
+  {
+    name: 'github-token',
+    pattern: /(?<![A-Za-z0-9_])ghs_[1-9][0-9]{0,15}_eyJ[A-Za-z0-9_-]+\.eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+/g,
+  },
   { name: 'github-token', pattern: /(?<![A-Za-z0-9_])(?:gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255})(?![A-Za-z0-9_])/g },
   { name: 'gitlab-token', pattern: /(?<![A-Za-z0-9_])gl(?:pat|ptt|dt|rt|cbt|agent)-[A-Za-z0-9_.-]{20,300}/g },
   { name: 'slack-token', pattern: /(?<![A-Za-z0-9_])x(?:ox[abeoprs]|app)-[A-Za-z0-9-]{10,250}/g },

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { incidentId } from '../../domain/credential.ts';
 import { Secret } from '../../domain/secret.ts';
@@ -288,13 +289,26 @@ describe('identity', () => {
     expect(new Set(ids).size).toBe(1);
   });
 
-  test('one token is one credential whatever the tool calls it, and is known by a keyed fingerprint only', () => {
+  test('one GitHub token is one credential whatever the tool calls it, and is named as GitHub’s audit log names it', () => {
     const a = one(trufflehog({ DetectorName: 'Github', Raw: githubToken, RawV2: '', Redacted: '' }));
     const b = one([gitleaks({ RuleID: 'github-pat', Secret: githubToken, Match: githubToken })]);
     expect(a.credential).toEqual(b.credential);
+    expect(a.credential).toEqual({
+      kind: 'github.token',
+      locator: { sha256: createHash('sha256').update(githubToken).digest('base64') },
+    });
+    expect([a.secret?.reveal(), b.secret?.reveal()]).toEqual([githubToken, githubToken]);
+    expect(JSON.stringify([a, b])).not.toContain(githubToken);
+  });
+
+  test('what only looks like a GitHub token is somebody’s to look at, and is known by a keyed fingerprint only', () => {
+    const false_ = `${githubToken.slice(0, -1)}${githubToken.endsWith('0') ? '1' : '0'}`;
+    const a = one(trufflehog({ DetectorName: 'Github', Raw: false_, RawV2: '', Redacted: '' }));
+    const b = one([gitleaks({ RuleID: 'github-pat', Secret: false_, Match: false_ })]);
+    expect(a.credential).toEqual(b.credential);
     expect(a.credential.kind).toBe('manual.github-token');
     expect(a.credential.locator.hmac).toMatch(/^[0-9a-f]{64}$/);
-    const other = one(trufflehog({ DetectorName: 'Github', Raw: githubToken, RawV2: '' }), { fingerprintKey: new Uint8Array(32).fill(8) });
+    const other = one(trufflehog({ DetectorName: 'Github', Raw: false_, RawV2: '' }), { fingerprintKey: new Uint8Array(32).fill(8) });
     expect(other.credential.locator.hmac).not.toBe(a.credential.locator.hmac);
   });
 });

@@ -1,10 +1,13 @@
+import { githubChecksum } from '../../domain/github-token.ts';
+
 /** Secrets that were never anybody's: made for these tests, with the form of the real ones. */
 export const keyId = 'ASIAY34FZKBOKMUTVV7A'.replace('ASIA', 'AKIA');
 export const otherKeyId = 'AKIAQNZGKIQY56JQ7WML';
 export const account = '609629065308';
 export const secretKey = 'Not4RealKeyButWithItsForm/0123456789+abc';
 export const otherSecretKey = 'Neither/Is1ThisOne0fThem+9876543210/zyxw';
-export const githubToken = `ghp_${'Fake0Token1Value2'.repeat(3).slice(0, 36)}`;
+/** With the checksum that a real one has. */
+export const githubToken = `ghp_${'Fake0Token1Value2Fake0Token1Va'}${githubChecksum('Fake0Token1Value2Fake0Token1Va')}`;
 export const fingerprintKey = new Uint8Array(32).fill(7);
 
 /** One TruffleHog result as version 3.8x writes it, with changes. */
