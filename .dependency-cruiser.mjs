@@ -16,7 +16,7 @@ const drawing = {
   activities: ['domain', 'planning', 'providers', 'inventory', 'intake', 'audit'],
   workers: ['domain', 'planning', 'providers', 'inventory', 'intake', 'audit', 'activities'],
   client: ['domain', 'intake', 'audit'],
-  cli: ['domain', 'client', 'intake', 'inventory', 'audit', 'providers', 'lab', 'workers/bundle'], // the bundle for `audit verify` only (docs/decisions); the inventory because `init` and `doctor` read its file
+  cli: ['domain', 'planning', 'client', 'intake', 'inventory', 'audit', 'providers', 'lab', 'workers/bundle'], // the bundle for `audit verify` only, planning for a dry run (docs/decisions); the inventory because `init` and `doctor` read its file
   policies: ['domain', 'planning'],
 };
 
