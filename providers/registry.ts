@@ -4,5 +4,6 @@ import type { Provider } from './contract.ts';
 export const providers: Readonly<Record<string, () => Promise<Provider>>> = {
   aws: async () => (await import('./aws/index.ts')).provider,
   vault: async () => (await import('./vault/index.ts')).provider,
+  webhook: async () => (await import('./webhook/index.ts')).provider,
   manual: async () => (await import('./manual/index.ts')).provider,
 };
