@@ -1,5 +1,18 @@
 /** The conformance suite for providers: `describeAction` holds an action to every claim of the contract. Needs vitest. */
 export { type Claim, type ClaimName, claimNames, claims } from './claims.ts';
+/** The suite without a test runner: what `npm run conformance` prints, for a provider of one's own. */
+export {
+  type Fall,
+  type HarnessEntry,
+  judge,
+  judgeAll,
+  type ProviderMutant,
+  playMutants,
+  playProviderMutants,
+  type RunOptions,
+  uncovered,
+  type Verdict,
+} from './runner.ts';
 /** The tools of the undo harness: blows that fall between engine and provider, and pictures of a world that tell what differs. They need nothing. */
 export {
   type Blow,

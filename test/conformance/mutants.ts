@@ -8,6 +8,8 @@ import { type LampBefore, type Line, LineError, type Make, see, turn, turnOff } 
 export interface Mutant {
   readonly name: string;
   readonly caughtBy: ClaimName;
+  /** Further claims that cannot hold with this defect. Every other claim has to hold: a claim that falls to everything tells nothing. */
+  readonly alsoBy?: readonly ClaimName[];
   readonly make: Make;
 }
 
@@ -40,6 +42,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'capture writes the key down',
     caughtBy: 'capture is pure',
+    alsoBy: ['no secret gets out'],
     make: but((right, line) => ({
       capture: async (target, context) => ({ ...(await right.capture(target, context)), with: line.key }),
     })),
@@ -52,18 +55,41 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'probe always says yes',
     caughtBy: 'apply and probe agree',
-    make: but(() => ({
-      probe: async () => ({ observation: yes(now(), 'administrator', 'surely'), effectiveAt: now(), requestIds: [] }),
+    make: but((right) => ({
+      async probe(target, before, context) {
+        await right.probe(target, before, context);
+        return { observation: yes(now(), 'administrator', 'surely'), effectiveAt: now(), requestIds: [] };
+      },
+    })),
+  },
+  {
+    name: 'probe does not say since when',
+    caughtBy: 'apply and probe agree',
+    make: but((right) => ({
+      async probe(target, before, context) {
+        const { effectiveAt: _, ...rest } = await right.probe(target, before, context);
+        return rest;
+      },
     })),
   },
   {
     name: 'apply says yes and does nothing',
     caughtBy: 'apply and probe agree',
+    alsoBy: [
+      'twice is once',
+      'a lost reply is survived',
+      'gone is a success',
+      'revert restores',
+      'a lost reply is reverted',
+      'trouble has a name',
+      'it takes no for an answer',
+    ],
     make: but(() => ({ apply: async () => ({ outcome: 'changed', acceptedAt: now(), requestIds: [] }) })),
   },
   {
     name: 'apply notes each time that it was there',
     caughtBy: 'twice is once',
+    alsoBy: ['a lost reply is survived', 'revert restores', 'it takes no for an answer'],
     make: but((right, line) => ({
       async apply(target, before, context) {
         const done = await right.apply(target, before, context);
@@ -76,12 +102,65 @@ export const mutants: readonly Mutant[] = [
     name: 'apply says that it changed what was so already',
     caughtBy: 'twice is once',
     make: but((right) => ({
-      apply: async (target, before, context) => ({ ...(await right.apply(target, before, context)), outcome: 'changed' }),
+      async apply(target, before, context) {
+        const done = await right.apply(target, before, context);
+        return done.outcome === 'already' ? { ...done, outcome: 'changed' } : done;
+      },
     })),
+  },
+  {
+    name: 'apply blinks a lamp that is off already',
+    caughtBy: 'twice is once',
+    make: but((right, line) => ({
+      async apply(target, before, context) {
+        const done = await right.apply(target, before, context);
+        if (done.outcome !== 'already') return done;
+        await turn(line, lampIn(target), true);
+        await turn(line, lampIn(target), false);
+        return done;
+      },
+    })),
+  },
+  {
+    name: 'apply gives up once a reply was lost',
+    caughtBy: 'a lost reply is survived',
+    make: but((right) => {
+      let lost = 0;
+      return {
+        async apply(target, before, context) {
+          if (lost) throw fault('provider.conflict', { lamp: lampIn(target) });
+          try {
+            return await right.apply(target, before, context);
+          } catch (error) {
+            if ((error as { code?: string }).code === 'provider.uncertain') lost++;
+            throw error;
+          }
+        },
+      };
+    }),
+  },
+  {
+    name: 'the try after a lost reply leaves a note on another lamp',
+    caughtBy: 'a lost reply is survived',
+    make: but((right, line) => {
+      let lost = false;
+      return {
+        async apply(target, before, context) {
+          if (lost) line.house.lamps.get('porch')?.notes.push('tried again');
+          try {
+            return await right.apply(target, before, context);
+          } catch (error) {
+            lost ||= (error as { code?: string }).code === 'provider.uncertain';
+            throw error;
+          }
+        },
+      };
+    }),
   },
   {
     name: 'apply takes its own lost change for a conflict',
     caughtBy: 'a lost reply is survived',
+    alsoBy: ['twice is once', 'it takes no for an answer'],
     make: but((right) => ({
       async apply(target, before, context) {
         const done = await right.apply(target, before, context);
@@ -93,6 +172,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'apply works through the next lamp when it is tried again',
     caughtBy: 'a lost reply is survived',
+    alsoBy: ['a lost reply is reverted', 'trouble has a name'],
     make: but((right, line) => {
       let lost = 0;
       return {
@@ -122,6 +202,27 @@ export const mutants: readonly Mutant[] = [
     })),
   },
   {
+    name: 'a lamp that is gone is said to have been turned off',
+    caughtBy: 'gone is a success',
+    make: but((right) => ({
+      async apply(target, before, context) {
+        const done = await right.apply(target, before, context);
+        return done.outcome === 'absent' ? { ...done, outcome: 'changed' } : done;
+      },
+    })),
+  },
+  {
+    name: 'revert leaves a note',
+    caughtBy: 'revert restores',
+    make: but((right, line) => ({
+      async revert(target, before, context) {
+        const done = await right.revert(target, before, context);
+        if (done.outcome === 'changed') line.house.lamps.get(lampIn(target))?.notes.push('back on');
+        return done;
+      },
+    })),
+  },
+  {
     name: 'revert turns every lamp on',
     caughtBy: 'revert restores',
     make: but((right, line) => ({
@@ -135,6 +236,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'revert does not trouble itself',
     caughtBy: 'revert restores',
+    alsoBy: ['revert twice is once', 'a lost reply is reverted', 'revert gives way', 'trouble has a name'],
     make: but(() => ({
       revert: async () =>
         ({ outcome: 'changed', requestIds: [], observation: yes(now(), 'administrator', 'as it was') }) satisfies Reverted,
@@ -143,6 +245,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'revert toggles',
     caughtBy: 'revert twice is once',
+    alsoBy: ['a lost reply is reverted', 'revert gives way'],
     make: but((_right, line) => ({
       async revert(target): Promise<Reverted> {
         const on = await see(line, lampIn(target));
@@ -150,6 +253,47 @@ export const mutants: readonly Mutant[] = [
         return { outcome: 'changed', requestIds: [], observation: yes(now(), 'administrator', 'as it was') };
       },
     })),
+  },
+  {
+    name: 'revert says that it changed what was as before',
+    caughtBy: 'revert twice is once',
+    make: but((right) => ({
+      async revert(target, before, context) {
+        const done = await right.revert(target, before, context);
+        return done.outcome === 'already' ? { ...done, outcome: 'changed' } : done;
+      },
+    })),
+  },
+  {
+    name: 'revert blinks a lamp that shines already',
+    caughtBy: 'revert twice is once',
+    make: but((right, line) => ({
+      async revert(target, before, context) {
+        const done = await right.revert(target, before, context);
+        if (done.outcome !== 'already' || (await see(line, lampIn(target))) !== true) return done;
+        await turn(line, lampIn(target), false);
+        await turn(line, lampIn(target), true);
+        return done;
+      },
+    })),
+  },
+  {
+    name: 'a revert whose reply was lost takes its own change for somebody else’s',
+    caughtBy: 'a lost reply is reverted',
+    make: but((right) => {
+      let lost = false;
+      return {
+        async revert(target, before, context) {
+          if (lost) throw fault('provider.conflict', { lamp: lampIn(target) });
+          try {
+            return await right.revert(target, before, context);
+          } catch (error) {
+            lost = (error as { code?: string }).code === 'provider.uncertain';
+            throw error;
+          }
+        },
+      };
+    }),
   },
   {
     name: 'revert needs the reply of the apply',
@@ -162,11 +306,26 @@ export const mutants: readonly Mutant[] = [
           return reply;
         },
         async revert(target, before, context) {
-          if (!reply) return { outcome: 'already', requestIds: [], observation: yes(now(), 'administrator', 'nothing was done') };
-          return await right.revert(target, before, context);
+          if (reply) return await right.revert(target, before, context);
+          await right.probe(target, before, context);
+          return { outcome: 'already', requestIds: [], observation: yes(now(), 'administrator', 'nothing was done') };
         },
       };
     }),
+  },
+  {
+    name: 'revert says nothing of a lamp that somebody has taken away',
+    caughtBy: 'revert gives way',
+    make: but((right) => ({
+      async revert(target, before, context) {
+        try {
+          return await right.revert(target, before, context);
+        } catch (error) {
+          if ((error as { code?: string }).code !== 'provider.conflict') throw error;
+          return { outcome: 'absent', requestIds: [], observation: yes(now(), 'administrator', 'it is gone') };
+        }
+      },
+    })),
   },
   {
     name: 'revert puts back what somebody has taken away',
@@ -182,6 +341,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'whatever goes wrong, the lamp is gone',
     caughtBy: 'trouble has a name',
+    alsoBy: ['a lost reply is reverted', 'it takes no for an answer'],
     make: but((right) => ({
       async apply(target, before, context) {
         try {
@@ -208,6 +368,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'apply throws what the line throws',
     caughtBy: 'trouble has a name',
+    alsoBy: ['a lost reply is survived', 'no secret gets out', 'it takes no for an answer'],
     make: but((right, line) => ({
       async apply(target, before, context) {
         try {
@@ -234,6 +395,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the fault keeps the line’s error as its cause',
     caughtBy: 'no secret gets out',
+    alsoBy: ['trouble has a name', 'it takes no for an answer'],
     make: but((right, line) => ({
       async apply(target, before, context) {
         try {
@@ -275,14 +437,29 @@ export const mutants: readonly Mutant[] = [
     })),
   },
   {
-    name: 'told to slow down, it tries a hundred times at once',
+    name: 'probe looks into the fuse box once all is dark',
+    caughtBy: 'only what is declared',
+    make: but((right, line) => ({
+      async probe(target, before, context) {
+        const seen = await right.probe(target, before, context);
+        if (seen.observation.state === 'yes')
+          await line.house.call('see-fuses', line.key, () => ({ value: undefined, changed: false })).catch(() => undefined);
+        return seen;
+      },
+    })),
+  },
+  {
+    name: 'told to slow down, it asks a hundred times more',
     caughtBy: 'it takes no for an answer',
-    make: but((right) => ({
+    make: but((right, line) => ({
       async apply(target, before, context) {
-        const tries = await Promise.allSettled(Array.from({ length: 100 }, () => right.apply(target, before, context)));
-        const good = tries.find((each) => each.status === 'fulfilled');
-        if (good) return good.value;
-        throw (tries[0] as PromiseRejectedResult).reason;
+        try {
+          return await right.apply(target, before, context);
+        } catch (error) {
+          if ((error as { code?: string }).code === 'provider.throttled')
+            await Promise.allSettled(Array.from({ length: 100 }, () => see(line, lampIn(target))));
+          throw error;
+        }
       },
     })),
   },
