@@ -10,7 +10,7 @@ import { type Envelope, PayloadType } from '../domain/record.ts';
 import { sightingSchema } from '../domain/report.schema.ts';
 import { type IssuerSays, Proof, type Report, type ReportRecord, type Sighting } from '../domain/report.ts';
 import { keyAt } from '../domain/trust.ts';
-import { issuerWordOn, skewMs } from '../intake/issuer.ts';
+import { holdsSecret, issuerWordOn, skewMs } from '../intake/issuer.ts';
 import { exposureOf, lookUp } from '../inventory/index.ts';
 import { vouchedSince } from '../planning/facts.ts';
 import { turnOf } from './budget.ts';
@@ -144,7 +144,10 @@ async function bodyOf(
       signedBy = person.id;
     }
   }
-  if (issuer) {
+  // Our client sends none that holds a secret. One that came past it stands in the history, which is the sender's doing; the record, and the bundle with it, is ours.
+  const keeps = issuer !== undefined && !holdsSecret(issuer.body);
+  if (issuer && !keeps) notProof.push('the webhook holds a secret, and is not kept');
+  if (issuer && keeps) {
     const answer = issuerWordOn(deps.issuers ?? [], issuer, report, { at: receivedAt, freshMs });
     if (!answer.ok) notProof.push(answer.why);
     else if (!(await counted('the webhook', issuer))) {
@@ -156,7 +159,7 @@ async function bodyOf(
   return {
     report,
     ...(signature ? { signature } : {}),
-    ...(issuer ? { issuer } : {}),
+    ...(issuer && keeps ? { issuer } : {}),
     receivedAt,
     proof,
     ...(signedBy ? { signedBy } : {}),

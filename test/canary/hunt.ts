@@ -1,12 +1,14 @@
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import type { PayloadCodec } from '@temporalio/common';
 import { unzipSync } from 'fflate';
 import { EncryptionCodec, openKeyring } from '../../audit/codec.ts';
 import { decodeHistory, encodeHistory, historyJson } from '../../audit/history.ts';
 import type { BlobStore } from '../../audit/store.ts';
 import type { TourniquetClient } from '../../client/index.ts';
 import { isEnvelope, strictBase64 } from '../../domain/envelope.ts';
+import type { AwsControl } from '../../lab/aws/control.ts';
 import type { Stack } from '../../lab/stack.ts';
 import { partNames } from '../../lab/stack.ts';
 import { region } from '../../lab/world/cast.ts';
@@ -95,7 +97,32 @@ export const exempt = ['stack.json', 'keys', 'world'] as const;
 export async function huntThrough(hunt: Hunt, ground: Ground): Promise<void> {
   const { stack, client, store } = ground;
   const { paths } = stack;
-  const codecs = [new EncryptionCodec(openKeyring(join(paths.keys, 'operator', 'codec.json')))];
+  await throughRuns(hunt, client, [new EncryptionCodec(openKeyring(join(paths.keys, 'operator', 'codec.json')))]);
+  for (const [path, bytes] of filesBelow(paths.logs)) hunt.look('log', relative(paths.directory, path), bytes);
+  throughFiles(hunt, paths.directory, exempt);
+  for (const folder of [ground.workingDirectory ?? process.cwd()]) {
+    let cores = 0;
+    for (const name of readdirSync(folder)) if (isCore(name)) cores += lookAtFile(hunt, 'core or heap file', join(folder, name));
+    if (cores === 0) hunt.look('core or heap file', `${folder}: none`, '');
+  }
+  throughTemporaryFiles(hunt, ground.since);
+  throughArguments(hunt);
+  const parts = partNames.flatMap((name) => (stack.part(name).running ? [[name as string, stack.part(name).pid] as const] : []));
+  for (const [name, pid] of [...parts, ...(ground.processes ?? []).map((each) => [`process ${each}`, each] as const)]) {
+    const file = readIfThere(`/proc/${pid}/environ`);
+    if (file) hunt.look('environment', name, file);
+    for (const port of portsOf(pid)) {
+      const text = await metricsAt(port);
+      if (text !== undefined) hunt.look('metric', `${name} at ${port}`, text);
+    }
+  }
+  for (const text of ground.errors ?? []) hunt.look('error', text.slice(0, 40), text);
+  await throughStore(hunt, store, paths.store);
+  for (const [path, bytes] of filesBelow(paths.drop)) hunt.look('sealed blob', path, bytes);
+}
+
+/** Every run that the server lists, with its history as it lies there and in clear. */
+export async function throughRuns(hunt: Hunt, client: TourniquetClient, codecs: readonly PayloadCodec[]): Promise<void> {
   for await (const execution of client.temporal.workflow.list()) {
     const { workflowId, runId } = execution;
     const handle = client.temporal.workflow.getHandle(workflowId, runId);
@@ -117,33 +144,27 @@ export async function huntThrough(hunt: Hunt, ground: Ground): Promise<void> {
       if (failure) hunt.look('failure', workflowId, JSON.stringify(failure));
     }
   }
+}
 
-  for (const [path, bytes] of filesBelow(paths.logs)) hunt.look('log', relative(paths.directory, path), bytes);
-  for (const [path, bytes] of filesBelow(paths.directory, (path) => !isExempt(relative(paths.directory, path))))
-    hunt.look(isCore(path) ? 'core or heap file' : 'file', relative(paths.directory, path), bytes);
-  for (const folder of [ground.workingDirectory ?? process.cwd()]) {
-    let cores = 0;
-    for (const name of readdirSync(folder)) if (isCore(name)) cores += lookAtFile(hunt, 'core or heap file', join(folder, name));
-    if (cores === 0) hunt.look('core or heap file', `${folder}: none`, '');
-  }
-  lookAtTemporaryFiles(hunt, ground.since);
+/** Every file below a directory but those that may hold secrets. */
+export function throughFiles(hunt: Hunt, directory: string, but: readonly string[]): void {
+  const isExempt = (path: string): boolean => but.some((each) => path === each || path.startsWith(`${each}/`));
+  for (const [path, bytes] of filesBelow(directory, (each) => !isExempt(relative(directory, each))))
+    hunt.look(isCore(path) ? 'core or heap file' : 'file', relative(directory, path), bytes);
+}
+
+/** What every process on the machine was started with. */
+export function throughArguments(hunt: Hunt): void {
   for (const pid of processIds()) {
     const file = readIfThere(`/proc/${pid}/cmdline`);
     if (file) hunt.look('process argument', `process ${pid}`, file);
   }
-  const parts = partNames.flatMap((name) => (stack.part(name).running ? [[name as string, stack.part(name).pid] as const] : []));
-  for (const [name, pid] of [...parts, ...(ground.processes ?? []).map((each) => [`process ${each}`, each] as const)]) {
-    const file = readIfThere(`/proc/${pid}/environ`);
-    if (file) hunt.look('environment', name, file);
-    for (const port of portsOf(pid)) {
-      const text = await metricsAt(port);
-      if (text !== undefined) hunt.look('metric', `${name} at ${port}`, text);
-    }
-  }
-  for (const text of ground.errors ?? []) hunt.look('error', text.slice(0, 40), text);
+}
 
-  for (const folder of readdirSync(join(paths.store, 'blobs'))) {
-    for (const rest of readdirSync(join(paths.store, 'blobs', folder))) {
+/** Every blob and name of a store, opened as far as whoever has the store's key can open it. */
+export async function throughStore(hunt: Hunt, store: BlobStore, directory: string): Promise<void> {
+  for (const folder of readdirSync(join(directory, 'blobs'))) {
+    for (const rest of readdirSync(join(directory, 'blobs', folder))) {
       const hash = `sha256:${folder}${rest}` as const;
       const bytes = await store.get(hash);
       hunt.look('blob', hash, bytes);
@@ -161,12 +182,6 @@ export async function huntThrough(hunt: Hunt, ground: Ground): Promise<void> {
       Buffer.concat([Buffer.from(name), there ?? Buffer.of(), contentOf(there ?? Buffer.of()) ?? Buffer.of()]),
     );
   }
-  for (const [path, bytes] of filesBelow(paths.drop)) hunt.look('sealed blob', path, bytes);
-}
-
-/** Whether a path below the directory is one of those that may hold secrets. */
-function isExempt(path: string): boolean {
-  return exempt.some((each) => path === each || path.startsWith(`${each}/`));
 }
 
 /** Files that may hold secrets and are not for their owner's eyes only: neither 0600 themselves nor in a folder that nobody else can enter. */
@@ -245,14 +260,14 @@ function lookAtFile(hunt: Hunt, kind: PlaceKind, path: string): number {
   return bytes ? 1 : 0;
 }
 
-/** The system's folder for temporary files: what is ours, was written since, and is no practice world of its own. */
-function lookAtTemporaryFiles(hunt: Hunt, since: number): void {
+/** The system's folder for temporary files: what is ours, was written since, is not put aside, and is no practice world of its own. */
+export function throughTemporaryFiles(hunt: Hunt, since: number, aside: readonly string[] = []): void {
   const folder = tmpdir();
   hunt.look('temporary file', `${folder}: names`, readdirSync(folder).join('\n'));
   for (const entry of entriesOf(folder)) {
     const path = join(folder, entry.name);
     const stat = statSync(path, { throwIfNoEntry: false });
-    if (stat === undefined || stat.uid !== process.getuid?.() || stat.mtimeMs < since) continue;
+    if (stat === undefined || stat.uid !== process.getuid?.() || stat.mtimeMs < since || aside.includes(path)) continue;
     if (entry.isFile()) lookAtFile(hunt, 'temporary file', path);
     else if (entry.isDirectory() && !existsHere(join(path, 'stack.json'))) {
       for (const [file, bytes] of filesBelow(path, (each) => !existsHere(join(each, 'stack.json'))))
@@ -319,19 +334,28 @@ export async function secretsOf(stack: Stack, more: Readonly<Record<string, stri
   };
   for (const [name, token] of Object.entries(stack.world.consumers)) secrets[`the token of ${name}`] = token;
   for (const [name, pair] of Object.entries(stack.world.deployers)) secrets[`the secret of the deployer ${name}`] = pair.secretAccessKey;
-  for (const [path, bytes] of filesBelow(paths.keys)) {
-    const name = relative(paths.keys, path);
+  Object.assign(secrets, keysIn(paths.keys));
+  return { ...secrets, ...(await tokensOf(stack.control)), ...more };
+}
+
+/** What the key files below a folder hold that nobody else may know: private keys, the store's key, the codec's. */
+export function keysIn(folder: string): Readonly<Record<string, string>> {
+  const secrets: Record<string, string> = {};
+  for (const [path, bytes] of filesBelow(folder)) {
+    const name = relative(folder, path);
     if (name.endsWith('store.key')) secrets[`the store key in ${name}`] = bytes.toString('utf8').trim();
     if (!name.endsWith('.json')) continue;
     const file = JSON.parse(bytes.toString('utf8')) as { private?: string; keys?: Record<string, string> };
     if (typeof file.private === 'string') secrets[`the private key in ${name}`] = file.private;
     for (const [id, key] of Object.entries(file.keys ?? {})) secrets[`the codec key ${id} in ${name}`] = key;
   }
-  const tokens = (await stack.control.events(region, 100_000)).flatMap(({ record }) => tokensIn(JSON.parse(record)));
-  tokens.forEach((token, at) => {
-    secrets[`session token ${at + 1}`] = token;
-  });
-  return { ...secrets, ...more };
+  return secrets;
+}
+
+/** The session tokens that the provider has given out, as its own log has them. */
+export async function tokensOf(control: AwsControl): Promise<Readonly<Record<string, string>>> {
+  const tokens = (await control.events(region, 100_000)).flatMap(({ record }) => tokensIn(JSON.parse(record)));
+  return Object.fromEntries(tokens.map((token, at) => [`session token ${at + 1}`, token]));
 }
 
 /** Every session token in a log event of the provider, wherever it stands. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { JudgeDeps } from '../../activities/deps.ts';
 import { createReceive } from '../../activities/report.ts';
-import { newKey, trustedKeyOf } from '../../audit/keys.ts';
+import { newKey, rawPrivate, trustedKeyOf } from '../../audit/keys.ts';
 import { createRecords } from '../../audit/records.ts';
 import { signerFrom, verifyEnvelope } from '../../audit/signing.ts';
 import { type BlobStore, openDirectoryStore } from '../../audit/store.ts';
@@ -55,8 +55,17 @@ export const signers = Object.fromEntries(Object.entries(keys).map(([name, key])
   ReturnType<typeof signerFrom>
 >;
 
+/** The secrets of this bench by their names: the private keys, and what webhooks are signed with. */
+export const secrets: Readonly<Record<string, string>> = {
+  'the secret of webhooks': webhookSecret,
+  ...Object.fromEntries(
+    Object.entries(keys).map(([name, key]) => [`the private key of ${name}`, Buffer.from(rawPrivate(key)).toString('base64')]),
+  ),
+};
+
 /** A judge's intake over a real store, real records and real keys, and a clock that is set by hand. */
 export interface Desk {
+  readonly directory: string;
   readonly store: BlobStore;
   now: number;
   at(ms: number): string;
@@ -74,6 +83,7 @@ export function openDesk(): Desk {
   const recordsOf = (by: keyof typeof keys) =>
     createRecords({ store, signer: signers[by], trust: () => trust, engine, clock: () => new Date(desk.now) });
   const desk: Desk = {
+    directory,
     store,
     now: start,
     at: (ms) => new Date(desk.now + ms).toISOString(),

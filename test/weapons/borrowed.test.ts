@@ -2,7 +2,8 @@ import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { PayloadType } from '../../domain/record.ts';
 import type { Sighting } from '../../domain/report.ts';
 import { holdsSecret } from '../../intake/issuer.ts';
-import { type Desk, innerPlace, openDesk, otherKeyId, reportOf, signed, signers, webhook } from './bench.ts';
+import { Hunt, throughStore } from '../canary/hunt.ts';
+import { type Desk, innerPlace, openDesk, otherKeyId, reportOf, secrets, signed, signers, webhook } from './bench.ts';
 
 let desk: Desk;
 const opened: Desk[] = [];
@@ -15,6 +16,8 @@ afterAll(() => {
 });
 
 const day = 86_400_000;
+const othersSecret = 'the secret of somebody else';
+const secretInWebhook = 'wJalrXUtnFEMI/K7MDENG';
 const proven: readonly (readonly [name: string, make: (desk: Desk) => Sighting, proof: string])[] = [
   ['a signature of today, for this engine', (at) => signed(at), 'person-signed'],
   ['a signature of six days ago', (at) => signed(at, { signed: { engine: 'eng_here', at: at.at(-6 * day) } }), 'person-signed'],
@@ -83,11 +86,7 @@ const borrowed: readonly (readonly [name: string, make: (desk: Desk) => Sighting
     (at) => ({ ...signed(at), signature: signers.scanner.sign(PayloadType.DECISION, {}) }),
     'over another report',
   ],
-  [
-    'somebody else’s webhook',
-    () => ({ report: reportOf(), issuer: webhook({ secret: 'the secret of somebody else' }) }),
-    'no issuer that is configured',
-  ],
+  ['somebody else’s webhook', () => ({ report: reportOf(), issuer: webhook({ secret: othersSecret }) }), 'no issuer that is configured'],
   [
     'a webhook whose body was altered',
     () => {
@@ -128,7 +127,7 @@ const borrowed: readonly (readonly [name: string, make: (desk: Desk) => Sighting
   ],
   [
     'a webhook with a secret in it',
-    () => ({ report: reportOf(), issuer: webhook({ alert: { secret: 'wJalrXUtnFEMI/K7MDENG' } }) }),
+    () => ({ report: reportOf(), issuer: webhook({ alert: { secret: secretInWebhook } }) }),
     'holds a secret',
   ],
 ];
@@ -199,5 +198,14 @@ describe('what a sighting proves', () => {
       holdsSecret('{'),
       holdsSecret('{"alert":{}}'),
     ]).toEqual([false, true, false, false]);
+  });
+});
+
+describe('and after all of it', () => {
+  it('no secret stands in what the intake has kept: no key, nothing that webhooks are signed with, none that one held', async () => {
+    const hunt = new Hunt({ ...secrets, 'the secret of somebody else': othersSecret, 'the secret in a webhook': secretInWebhook });
+    for (const { store, directory } of opened) await throughStore(hunt, store, directory);
+    expect(hunt.looked.get('record')).toBeGreaterThan(borrowed.length);
+    expect(hunt.findings).toEqual([]);
   });
 });
