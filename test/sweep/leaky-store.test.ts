@@ -1,6 +1,6 @@
 import { PutUserPolicyCommand } from '@aws-sdk/client-iam';
 import { CreateSecretCommand, GetSecretValueCommand, ListSecretsCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, test, vi } from 'vitest';
 import type { GateStatus, IncidentStatus } from '../../domain/messages.ts';
 import type { Plan } from '../../domain/plan.ts';
 import type { PlanInput } from '../../planning/input.ts';
@@ -56,6 +56,9 @@ beforeAll(async () => {
 afterAll(async () => {
   await engine?.close();
 });
+
+/** The tokens of the stores that lay in secrets. */
+const stolen: string[] = [];
 
 /** Somebody with the leaked key, who takes with it a token of the store that lies in a secret, and then looks into the store for whatever is put there. */
 class Thief {
@@ -128,6 +131,7 @@ async function rob(name: string): Promise<{ readonly thief: Thief; readonly id: 
     }
   });
   owner.destroy();
+  stolen.push(body.auth.client_token);
   const plundering = thief.plunder();
   await until('the thief has a token', async () => thief.token);
   const id = await engine.report(place);
@@ -189,4 +193,11 @@ describe('a leaked key that can read the store its replacement would go to: noth
     expect(broken).toContain(RuleName.NO_LEAKY_STORE);
     await engine.end(id);
   });
+});
+
+test('and after all of it no secret stands anywhere, nor the tokens that were stolen', async () => {
+  expect(stolen.length).toBeGreaterThanOrEqual(2);
+  const hunted = await engine.hunt(Object.fromEntries(stolen.map((token, at) => [`stolen token ${at + 1}`, token])));
+  console.log(`secrets hunted for in ${hunted.looked} places`);
+  expect(hunted).toMatchObject({ findings: [], unlooked: [] });
 });

@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { inspect } from 'node:util';
 import {
   CreateAccessKeyCommand,
   CreateUserCommand,
@@ -36,13 +38,25 @@ import { AwsControl, startAwsSimulator } from '../../lab/aws/index.ts';
 import { trufflehogFinding } from '../../lab/scenarios/finding.ts';
 import { type KeyPair, responderPolicy } from '../../lab/world/aws.ts';
 import { provider as aws } from '../../providers/aws/index.ts';
-import type { AccountConfig, Connection, Provider, StepContext } from '../../providers/contract.ts';
+import type { AccountConfig, Connection, Provider, Sealing, StepContext } from '../../providers/contract.ts';
 import { manifests } from '../../providers/manifests.ts';
 import { provider as manual } from '../../providers/manual/index.ts';
 import { provider as vault } from '../../providers/vault/index.ts';
 import { workflowCode } from '../../workers/bundle.ts';
 import { noSealing, timingOf } from '../../workers/provider.ts';
 import { found } from '../audit/house.ts';
+import type { Finding } from '../canary/forms.ts';
+import {
+  Hunt,
+  keysIn,
+  type PlaceKind,
+  throughArguments,
+  throughFiles,
+  throughRuns,
+  throughStore,
+  throughTemporaryFiles,
+  tokensOf,
+} from '../canary/hunt.ts';
 import type { Picture, Struck } from '../conformance/strikes.ts';
 import { startServer, type TestServer } from '../providers-vault/server.ts';
 import { until } from '../until.ts';
@@ -102,7 +116,16 @@ export interface UndoEngine {
   consume(place: Place, until: AbortSignal): Promise<void>;
   /** Lets the incident be no more; not waited for before the whole is closed. */
   end(incident: string): void;
+  /** Looks for every secret of this world, those that were minted and taken back among them, in whatever the engine leaves. `more`: what the caller made itself. */
+  hunt(more?: Readonly<Record<string, string>>): Promise<Hunted>;
   close(): Promise<void>;
+}
+
+/** What a hunt found, how many things it looked at, and which places it should have looked into and had nothing of. */
+export interface Hunted {
+  readonly findings: readonly Finding[];
+  readonly looked: number;
+  readonly unlooked: readonly PlaceKind[];
 }
 
 export interface UndoOptions {
@@ -113,7 +136,7 @@ export interface UndoOptions {
 
 const mount = 'kv';
 const region = 'us-east-1';
-const passphrase = new Secret('a passphrase for tests');
+const passphrase = new Secret(randomBytes(18).toString('base64url'));
 const timing: StepContext['timing'] = { propagationMs: 200, logLagMs: 300, marginMs: 50, pollMs: 100, giveUpMs: 30_000 };
 /** A person's own policy, under a name that the engine uses as well: it denies something and not all. */
 export const ownPolicy = JSON.stringify({ Version: '2012-10-17', Statement: [{ Effect: 'Deny', Action: 's3:*', Resource: '*' }] });
@@ -122,9 +145,17 @@ const work = JSON.stringify({
   Statement: [{ Effect: 'Allow', Action: 'secretsmanager:ListSecrets', Resource: '*' }],
 });
 
+/** What the workers of this process have logged, all of it, as a log file would have it. */
+const logged: string[] = [];
 let quieted = false;
 function quiet(): void {
-  if (!quieted) Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { logging: { filter: 'OFF', forward: {} } } });
+  if (quieted) return;
+  const logger = new DefaultLogger('TRACE', (entry) => {
+    const line = inspect(entry, { depth: 8 });
+    logged.push(line);
+    if (entry.level === 'ERROR') process.stderr.write(`${line}\n`);
+  });
+  Runtime.install({ logger, telemetryOptions: { logging: { filter: 'OFF', forward: {} } } });
   quieted = true;
 }
 
@@ -150,6 +181,7 @@ async function compose(
   closing: (() => unknown)[],
   close: () => Promise<void>,
 ): Promise<UndoEngine> {
+  const since = Date.now();
   const [sim, bao, code] = await Promise.all([
     startAwsSimulator({ propagationMs: timing.propagationMs, logLagMs: timing.logLagMs, regions: [region] }),
     startServer(),
@@ -307,6 +339,7 @@ async function compose(
     people: () => people,
   });
   closing.push(() => environment.teardown());
+  const vaultToken = await token('tourniquet');
   const entries: (Omit<AccountConfig, 'provider'> & { readonly provider: Provider })[] = [
     {
       provider: aws,
@@ -320,7 +353,7 @@ async function compose(
       account: 'main',
       mode: 'act',
       settings: { auditLog: bao.auditLog, mounts: [mount], paths: [] },
-      credentials: { address: new Secret(bao.address), token: new Secret(await token('tourniquet')) },
+      credentials: { address: new Secret(bao.address), token: new Secret(vaultToken) },
     },
   ];
   const accounts = entries.map(({ provider, account, mode, settings }) => ({
@@ -333,6 +366,16 @@ async function compose(
   const configuration = configured(accounts, policyText, {
     recheckMs: 500,
     pace: { heartbeatMs: 5_000, retryCeilingMs: 1_000, stuckAfterMs: 60_000 },
+  });
+  /** What was sealed, by which every credential goes that the engine makes: also one that no store ever held. */
+  const sealed = new Set<string>();
+  const noting = (sealing: Sealing): Sealing => ({
+    open: (...args) => sealing.open(...args),
+    shred: (hash) => sealing.shred(hash),
+    seal(secret, ...rest) {
+      sealed.add(secret.reveal());
+      return sealing.seal(secret, ...rest);
+    },
   });
   const judge = common(paths.judge);
   const shared = { connection: environment.nativeConnection, namespace: environment.namespace ?? 'default', dataConverter };
@@ -395,7 +438,7 @@ async function compose(
           account: entry.account,
           mode: 'act',
           connection: options.wrap(connection),
-          sealing: createSealing({ drop, keys: readKeys(join(folder, 'sealing')), trust: () => trust, engine }),
+          sealing: noting(createSealing({ drop, keys: readKeys(join(folder, 'sealing')), trust: () => trust, engine })),
           timing: name === 'vault' ? { ...timing, propagationMs: 0, logLagMs: 0, marginMs: 0 } : timing,
           ownTargets: name === 'aws' ? [responder.accessKeyId] : [],
           unaskedPerHour: 1_000_000,
@@ -552,6 +595,36 @@ async function compose(
       } finally {
         secrets.destroy();
       }
+    },
+    async hunt(more = {}) {
+      const secrets: Record<string, string> = {
+        "the engine's own AWS secret": responder.secretAccessKey,
+        "the administrator's AWS secret": sim.admin.secretAccessKey,
+        "the vault worker's token": vaultToken,
+        'the root token': bao.rootToken,
+        'the passphrase of people': passphrase.reveal(),
+        ...keysIn(at('keys')),
+        ...(await tokensOf(control)),
+        ...more,
+      };
+      for (const [n, secret] of [...sealed].entries()) secrets[`sealed secret ${n + 1}`] = secret;
+      for (const { name, leaked, session, readerToken } of places.values()) {
+        secrets[`the leaked secret of ${name}`] = leaked.secretAccessKey;
+        secrets[`the session's secret of ${name}`] = session.secretAccessKey;
+        secrets[`the token of the consumer of ${name}`] = readerToken;
+      }
+      const hunt = new Hunt(secrets);
+      await throughRuns(hunt, client, [codec]);
+      await throughStore(hunt, judge.deps.store, at('store'));
+      throughFiles(hunt, at(), ['keys']);
+      throughArguments(hunt);
+      throughTemporaryFiles(hunt, since, [at(), bao.dir]);
+      for (const line of logged) hunt.look('log', line.slice(0, 40), line);
+      const wanted: readonly PlaceKind[] = ['history', 'decoded history', 'memo', 'workflow id', 'search attribute', 'failure', 'log'];
+      const below: readonly PlaceKind[] = ['file', 'temporary file', 'process argument', 'blob', 'record', 'name in the store'];
+      let looked = 0;
+      for (const count of hunt.looked.values()) looked += count;
+      return { findings: hunt.findings, looked, unlooked: [...wanted, ...below].filter((kind) => !hunt.looked.has(kind)) };
     },
     end(incident) {
       ending.push(

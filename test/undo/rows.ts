@@ -201,8 +201,8 @@ const patienceMs = 180_000;
 /** How many incidents run at once. */
 const abreast = 14;
 
-/** Runs rows in one engine, each an incident of its own, and says of each what differs at the end. */
-export async function play(rows: readonly Row[]): Promise<readonly Outcome[]> {
+/** Runs rows in one engine, each an incident of its own, and says of each what differs at the end. `last` is done while the engine still stands. */
+export async function play(rows: readonly Row[], last?: (world: UndoEngine) => Promise<void>): Promise<readonly Outcome[]> {
   const courses = new Map<string, Course>();
   let engine: UndoEngine | undefined;
   const courseOf = (step: Pick<Struck, 'target'>): Course | undefined => {
@@ -261,6 +261,7 @@ export async function play(rows: readonly Row[]): Promise<readonly Outcome[]> {
       });
     }
     const beside = differences(aside, await world.bystander()).map(inWords);
+    await last?.(world);
     return rows.map((row) => {
       const outcome = outcomes.get(row) ?? { row, unexplained: ['it did not happen'], explained: [], stuck: [], applied: [], ms: 0 };
       return beside.length > 0

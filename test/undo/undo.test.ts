@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { Hunted } from './engine.ts';
 import { defects } from './planted.ts';
 import { lineOf, type Outcome, play, type Row, rowsOf, steps } from './rows.ts';
 
@@ -49,8 +50,11 @@ const planted = wanted ? defects.filter(({ row }) => new RegExp(wanted).test(row
 
 describe('every step of any plan, failed before its effect, after it and in its undo, and a rollback at every point: no difference that nobody names', () => {
   let outcomes: readonly Outcome[] = [];
+  let hunted: Hunted | undefined;
   beforeAll(async () => {
-    outcomes = await play([...rows, ...planted.map(({ row }) => row)]);
+    outcomes = await play([...rows, ...planted.map(({ row }) => row)], async (world) => {
+      hunted = await world.hunt();
+    });
     console.log(
       [
         `${rows.length} of ${all.length} rows${whole ? '' : `, seed ${seed}`}; ${planted.length} planted defects`,
@@ -81,5 +85,10 @@ describe('every step of any plan, failed before its effect, after it and in its 
   it.each(planted.map((defect) => [defect.words, defect] as const))('finds %s', (_words, { row, found }) => {
     const outcome = outcomes.find((each) => each.row.name === row.name);
     expect(outcome?.unexplained.filter((words) => found.test(words)) ?? []).not.toEqual([]);
+  });
+
+  it('and after all of it no secret stands anywhere, nor one that was made and taken back', () => {
+    console.log(`secrets hunted for in ${hunted?.looked} places`);
+    expect(hunted).toMatchObject({ findings: [], unlooked: [] });
   });
 });
