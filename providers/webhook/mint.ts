@@ -11,7 +11,7 @@ import { answerSchema, mintedSchema, Operation, State } from './wire.ts';
 /**
  * Makes a successor and seals its secret within the one call; only the reference leaves. The endpoint gives the same successor for the same idempotency key, so that a lost reply costs nothing; and it gives it
  * `inactive`, so that nothing is accepted whose secret nobody holds: it is activated only once the secret is sealed.
- * Params: `sealTo` (`{provider, account}`). Made: `accessKeyId` (the successor's id, under the name that stores look for), `sealed`, `keyId`. What is sealed is JSON of `accessKeyId` and `secret`, bound to the text
+ * Params: `sealTo` (`{provider, account}`). Made: `system` and `id` of the successor, `accessKeyId` (its id, under the name that stores look for), `sealed`, `keyId`. What is sealed is JSON of `accessKeyId` and `secret`, bound to the text
  * `mint:<id>`.
  * The undo revokes it, and not before every consumer can have the old one again; where the old one is not accepted, it is a conflict, and nothing is revoked.
  */
@@ -65,7 +65,7 @@ export function mint(account: WebhookAccount): Action<Before> {
           outcome: 'changed',
           acceptedAt: live.at,
           requestIds: [minted.message, live.message],
-          made: { accessKeyId: id, sealed: sealed.hash, keyId: sealed.keyId },
+          made: { system: replaces.system, id, accessKeyId: id, sealed: sealed.hash, keyId: sealed.keyId },
         };
       } catch (error) {
         // The next try is given the same secret and seals it anew; a blob that no record names would stay for ever.
