@@ -314,6 +314,8 @@ const wordsOf = (permission: string): readonly [string, string] => {
   return [permission.slice(0, at), permission.slice(at + 1)];
 };
 
+const onlyDisabling = /^update identity\/entity\/id\//;
+
 const vault: Dialect = {
   extension: '.hcl',
   free: [],
@@ -332,23 +334,32 @@ const vault: Dialect = {
       !/secret-id-accessor\/(lookup|destroy)/.test(path)
     )
       return writes;
-    if (/^identity\/(group|entity-alias|group-alias|oidc)(\/|$)/.test(path)) return writes;
+    // A writer of an entity gives it any policy, unless all it may send is whether it is disabled.
+    if (/^identity\/(entity(\/|$)|group|entity-alias|group-alias|oidc)(\/|$)/.test(path)) return writes;
     return /^(sys\/auth|sys\/policy)/.test(path) && capability === 'sudo';
   },
-  narrowed: () => false,
+  narrowed: (permission) => onlyDisabling.test(permission),
+  condition: (permission) =>
+    /^identity\/entity\/id\//.test(wordsOf(permission)[1]) ? { allowed_parameters: { disabled: [] } } : undefined,
   writesPolicy: (permission) => /^(create|update|patch) sys\/polic(y|ies)\//.test(permission),
   render: (manifest, policy) =>
     [
       `# ${manifest.title}: ${policy.part}. Made by \`npm run gen\` from providers/${manifest.name}/manifest.ts.`,
       '# {placeholders} are for you to fill in; where a block has {path}, write one for each store of the inventory.',
       '',
-      ...policy.statements.flatMap(({ permissions, resource, neededBy }) => [
+      ...policy.statements.flatMap(({ permissions, resource, condition, neededBy }) => [
         `# ${neededBy.join(', ')}`,
         `path "${resource}" {`,
         `  capabilities = [${permissions
           .map((each) => `"${wordsOf(each)[0]}"`)
           .sort()
           .join(', ')}]`,
+        ...Object.entries(condition ?? {}).map(
+          ([limit, members]) =>
+            `  ${limit} = { ${Object.entries(members)
+              .map(([name, values]) => `"${name}" = ${JSON.stringify(values)}`)
+              .join(', ')} }`,
+        ),
         '}',
         '',
       ]),
