@@ -118,12 +118,30 @@ export interface Looked {
   readonly evidence: Readonly<Record<string, unknown>>;
 }
 
+/** One thing that a doctor looked at. `yes`: it is as it should be. `breaks`: what does not work, or is not seen, where it is not so. */
+export interface Examined {
+  readonly what: string;
+  readonly observation: Observation;
+  readonly breaks: string;
+  readonly remedy?: string;
+}
+
+/** What a doctor knows that the provider cannot: whose credentials the inventory names here, and which principals a hold of ours claims. */
+export interface Examination {
+  readonly principals: readonly string[];
+  /** Ids of principals that a principal-hold stands for; undefined where that could not be asked. */
+  readonly held?: readonly string[];
+  readonly signal: AbortSignal;
+}
+
 /** A connection with one account, made by `connect`. Actions are keyed by their manifest's name. */
 export interface Connection {
   readonly provider: string;
   readonly account: string;
   /** Reachable, whose identity, what is missing; never changes anything. */
   check(): Promise<readonly { readonly what: string; readonly observation: Observation; readonly remedy?: string }[]>;
+  /** What a response would stumble over here: permissions, logs, free places, controls that nobody claims, ourselves within reach of what we would contain. Reads and simulations only; never throws for what it finds. */
+  examine?(on: Examination): Promise<readonly Examined[]>;
   /** What the engine itself stands on here: its credential, its user or role, the policies and places it lives by. Read-only; no secret in it. Throws where it cannot say. */
   self?(): Promise<readonly OwnThing[]>;
   look(look: Look): Promise<Looked>;

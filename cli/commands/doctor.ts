@@ -7,9 +7,10 @@ import type { Configuration } from '../../domain/configuration.ts';
 import { codeOf, isFault, registry } from '../../domain/errors.ts';
 import { judgeQueue, queueOf } from '../../domain/manifest.ts';
 import { SearchAttribute } from '../../domain/messages.ts';
-import type { Trust } from '../../domain/trust.ts';
+import type { People, Trust } from '../../domain/trust.ts';
 import { wantsOf } from '../../domain/trust-changes.ts';
 import type { CommandDefinition } from '../command.ts';
+import type { Check } from '../doctor-accounts.ts';
 import { clientOf, readTextFile, type Setting, settingOf, trustOf } from '../engine.ts';
 import { troubleOf } from '../trouble.ts';
 import { standingOf } from '../trust.ts';
@@ -19,7 +20,7 @@ export const command: CommandDefinition = {
   name: 'doctor',
   summary: 'Check that everything is in order',
   description:
-    'Looks at files, keys and their permissions, the trust signature, the Temporal server, clocks, versions, and whether a worker polls each queue. Changes nothing. What cannot be known is said to be unknown. Ends with 1 where something is wrong.',
+    'Looks at files, keys and their permissions, the trust signature, the Temporal server, clocks, versions, and whether a worker polls each queue; and at each account whose credentials lie here: who we are, what is missing of our permissions (by simulation), logs and how far they are behind, free places for new keys, controls that no hold claims, and whether we stand within reach of what we would contain. Each fault is told with what does not work without it, and what to do. The last lines say what would contain a public key, in about how many seconds, and who would fail. Changes nothing. What cannot be known is said to be unknown. Ends with 1 where something is wrong.',
   arguments: [],
   options: [{ flags: '--keys <folder>', summary: 'the folder with the keys; by default keys beside tourniquet.yaml' }],
   exits: [],
@@ -43,28 +44,53 @@ export const command: CommandDefinition = {
     });
     await checkServer(checks, setting);
     for (const entry of setting.configuration.accounts) checks.push(await providerClock(entry));
+    const { accountChecks, containments, quorumChecks } = await import('../doctor-accounts.ts');
+    if (trust !== undefined) {
+      const { readPeople } = await import('../../audit/trust.ts');
+      const people = peopleIfAny(() => readPeople(setting.configuration.people, trust as Trust));
+      if (people !== undefined) checks.push(...quorumChecks(setting.configuration, people, trust, new Date().toISOString()));
+    }
+    const client = await clientOf(setting, { reads: false }).catch(() => undefined);
+    try {
+      checks.push(...(await accountChecks(setting.configuration, client)));
+    } finally {
+      await client?.close();
+    }
     checks.push(...(await selfChecks(setting, trust, call.environment)));
     const mark = {
       yes: call.terminal.paint('green', '✓ yes    '),
       no: call.terminal.paint('red', '✕ no     '),
       unknown: call.terminal.paint('yellow', '? unknown'),
     };
-    call.terminal.answer(
-      checks,
-      checks.flatMap((check) => [
+    const last = containedBy(() => containments(setting.configuration));
+    call.terminal.answer({ checks, containments: last }, [
+      ...checks.flatMap((check) => [
         `${mark[check.state]}  ${check.what}: ${check.says}`,
+        ...(check.state !== 'yes' && check.breaks !== undefined ? [`             without it: ${check.breaks}`] : []),
         ...(check.state !== 'yes' && check.next !== undefined ? [`             do: ${check.next}`] : []),
       ]),
-    );
+      '',
+      ...last,
+    ]);
     return checks.some((check) => check.state === 'no') ? 1 : 0;
   },
 };
 
-interface Check {
-  readonly what: string;
-  readonly state: 'yes' | 'no' | 'unknown';
-  readonly says: string;
-  readonly next?: string;
+function peopleIfAny(read: () => People): People | undefined {
+  try {
+    return read();
+  } catch {
+    // That they cannot be read is told by a line of its own.
+    return undefined;
+  }
+}
+
+function containedBy(look: () => readonly string[]): readonly string[] {
+  try {
+    return look();
+  } catch (error) {
+    return [`What would contain a public key here cannot be said: ${troubleOf(error).what}.`];
+  }
 }
 
 /** A check that answers in words or throws. */

@@ -11,6 +11,7 @@ import { cutOffSessions } from './cut-off-sessions.ts';
 import { deleteKey } from './delete-key.ts';
 import { denyPrincipal } from './deny-principal.ts';
 import { disableKey } from './disable-key.ts';
+import { examine } from './examine.ts';
 import { liftCutOff } from './lift-cut-off.ts';
 import { liftCutOffRole } from './lift-cut-off-role.ts';
 import { liftDeny } from './lift-deny.ts';
@@ -81,6 +82,7 @@ export async function connect(config: AccountConfig): Promise<Connection> {
     provider: manifest.name,
     account: config.account,
     check: () => check(account),
+    examine: (on) => examine(account, on),
     self: () => selfOf(account),
     look: (on) => look(account, { canaries, signatureRetryMs }, on),
     actions: Object.fromEntries(actions.map((action) => [action.manifest.name, action])),

@@ -19,7 +19,7 @@ const cli = (...argv: string[]) =>
 
 test('doctor finds what the engine stands on: the user and key of each account, the token and its policies', async () => {
   const ran = await cli('doctor', '--json');
-  const checks = JSON.parse(ran.out) as { what: string; state: string; says: string }[];
+  const { checks } = JSON.parse(ran.out) as { checks: { what: string; state: string; says: string }[] };
   const on = (what: string) => checks.find((each) => each.what.startsWith(`what ${what}`) && each.what.endsWith('stands on'));
   console.log(
     checks
