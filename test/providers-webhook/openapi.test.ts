@@ -71,7 +71,7 @@ describe('the OpenAPI document', () => {
   });
 
   it('refers to nothing that it does not have', () => {
-    const references = [...text.matchAll(/\$ref: '#\/components\/([a-zA-Z]+)\/([a-zA-Z]+)'/g)].map(
+    const references = [...text.matchAll(/\$ref: ["']#\/components\/([a-zA-Z]+)\/([a-zA-Z]+)["']/g)].map(
       ([, room = '', name = '']) => [room, name] as const,
     );
     expect(references.length).toBeGreaterThan(50);
