@@ -17,7 +17,10 @@ export interface Consumer {
   readonly overlap: boolean;
   readonly rereads: number | 'never';
   readonly criticality: 'production' | 'internal' | 'test';
+  /** Where it calls from, as the provider sees it: a fence leaves these open and nothing else. */
   readonly networks: readonly string[];
+  /** Virtual private clouds that it calls out of, or endpoints of one, by id: AWS sees no address of such a call. */
+  readonly vpcs?: readonly string[];
   /** How its calls are told apart in the provider's log. */
   readonly seenAs: { readonly userAgent?: string; readonly sourceAddress?: string };
   /** Its name in the audit log of its store, where it differs. */

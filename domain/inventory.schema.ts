@@ -43,6 +43,9 @@ const consumerSchema = z.strictObject({
   rereads: z.union([z.literal('never'), durationField.transform((ms) => ms / 1_000)]),
   criticality: z.enum(['production', 'internal', 'test']),
   networks: z.array(z.union([z.cidrv4(), z.cidrv6()], 'expected a network such as 10.0.0.0/8')).default([]),
+  vpcs: z
+    .array(z.string().regex(/^vpce?-[0-9a-f]{8,17}$/, 'expected a VPC or an endpoint of one, such as vpc-0a1b2c3d4e5f60718'))
+    .exactOptional(),
   seenAs: z
     .strictObject({
       userAgent: words.exactOptional(),

@@ -1,4 +1,4 @@
-import type { ProviderManifest } from '../../domain/manifest.ts';
+import type { KindManifest, ProviderManifest, Way } from '../../domain/manifest.ts';
 
 const hour = 3_600;
 const readKeys = ['iam:ListAccessKeys'];
@@ -11,6 +11,31 @@ const self = ['sts:GetCallerIdentity'];
 const hold = `'{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}'`;
 const cutOff = `'{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":["*"],"Resource":["*"],"Condition":{"DateLessThan":{"aws:TokenIssueTime":"<a minute after the key was dead, in UTC>"}}}]}'`;
 
+const onUser = (action: string): Way => ({ action, target: { account: '{account}', user: '{principal}' }, subject: '{principal}' });
+const onKey = (action: string): Way => ({
+  action,
+  target: { account: '{account}', user: '{principal}', accessKeyId: '{accessKeyId}' },
+  subject: '{accessKeyId}',
+});
+
+/** What is put on a user, and takes all that acts with its permissions along. */
+const userWays = {
+  deny: onUser('deny-principal'),
+  liftDeny: onUser('lift-deny'),
+  cutOff: onUser('cut-off-sessions'),
+  liftCutOff: onUser('lift-cut-off'),
+} satisfies KindManifest['ways'];
+
+/** IAM User Guide, "IAM identifiers": a name is unique in its account, whatever its path. */
+const user = {
+  pattern: '^arn:aws[a-z-]*:iam::(?<account>\\d{12}):user/(?:[!-~]*/)?(?<name>[\\w+=,.@-]{1,64})$',
+  id: 'arn:aws:iam::{account}:user/{name}',
+};
+
+/** Nothing is sent to anybody. What a holder sees is what its calls answer. */
+const refusedCalls =
+  'Its calls are refused from some seconds after; AWS tells nobody, and any caller may read its own status where it still may read IAM.';
+
 export const manifest: ProviderManifest = {
   name: 'aws',
   title: 'Amazon Web Services',
@@ -19,6 +44,8 @@ export const manifest: ProviderManifest = {
       kind: 'aws.access-key',
       title: 'access key of an IAM user',
       locator: ['accessKeyId'],
+      identified:
+        'Offline by its id: `AKIA…`, in which the account number is written (ids whose fifth letter is I or J are older and do not say it). Its user by `GetAccessKeyLastUsed`; that AWS answers this for a deleted or a foreign key is not documented, and then nothing is concluded.',
       mints: [
         {
           kind: 'aws.session',
@@ -46,16 +73,59 @@ export const manifest: ProviderManifest = {
         },
       ],
       overlap: 2,
+      survives: [
+        'Sessions of `GetSessionToken` and `GetFederationToken`, up to 36 hours: ended by a deny or a cut-off on the user, never by the key.',
+        'Sessions of roles that it assumed, up to 12 hours, chained ones up to 1 hour each: ended by a cut-off on each role, in this account only.',
+        'Console sessions that were made of a federation token, as long as that token: ended by a deny or a cut-off on the user.',
+        'Other credentials of the same user, and users, roles and keys that it made: each of its own.',
+        'Web identity tokens of `GetWebIdentityToken`, which others verify offline: until they expire.',
+      ],
+      holderNotices: refusedCalls,
+      limits: [
+        'Two keys a user, those that are off included; AWS raises it for nobody.',
+        'A key that is off is accepted for some seconds yet, and a new one may not be for up to 15.',
+        'There is no policy condition on an access key id: what is put on the user hits all that acts as it.',
+        'All inline policies of a user together: 2048 characters without white space. A user whose own fill that up can be neither denied nor fenced before one is moved.',
+      ],
+      principal: user,
+      stoppedBy: ['deny-principal'],
+      ways: {
+        disable: onKey('disable-key'),
+        remove: onKey('delete-key'),
+        ...userWays,
+        mint: onUser('mint-key'),
+        watchNewUse: {
+          action: 'watch-new-use',
+          target: { account: '{account}', user: '{principal}', consumer: '{consumer}' },
+          subject: '{consumer}',
+        },
+        watchOldQuiet: onKey('watch-old-quiet'),
+      },
     },
     {
       kind: 'aws.session',
       title: 'temporary credentials of the security token service',
       locator: ['accessKeyId'],
+      identified:
+        'Offline by its id: `ASIA…`, with the account number in it. Whose it is, only the log says: the event whose answer holds that id. Older than the log is read, it stays without an owner.',
       mints: [
         { kind: 'aws.session', via: 'AssumeRole', logged: 'always', maxLife: 1 * hour, killedBy: ['cut-off-role'] },
         { kind: 'aws.session', via: 'GetScopedCredentials', logged: 'always', maxLife: 36 * hour, killedBy: ['deny-principal'] },
       ],
       overlap: 'unlimited',
+      survives: [
+        'It cannot be ended, only denied: whatever stops it has to stand until it expires.',
+        'Sessions that it assumed: each has its role’s permissions and a life of its own.',
+      ],
+      holderNotices:
+        'Its calls are refused from some seconds after a deny or a cut-off; `GetCallerIdentity` goes on answering. Others of the same role have to assume it anew.',
+      limits: [
+        'Whether credentials scoped down from a session bear its issue time or their own is not documented: a cut-off is stamped again after the sweep.',
+        'Roles of services and of Identity Center cannot be cut off from here.',
+      ],
+      principal: user,
+      stoppedBy: ['deny-principal', 'cut-off-sessions', 'cut-off-role'],
+      ways: userWays,
     },
   ],
   actions: [
@@ -88,6 +158,7 @@ export const manifest: ProviderManifest = {
       phase: 'distribute',
       reversibility: 'reversible',
       scope: 'principal',
+      lifts: 'deny-principal',
       permissions: [...readPolicy, ...readKeys, 'iam:DeleteUserPolicy', 'iam:PutUserPolicy', ...self],
       byHand: 'aws iam delete-user-policy --user-name {user} --policy-name tourniquet-hold',
       byHandUndo: `aws iam put-user-policy --user-name {user} --policy-name tourniquet-hold --policy-document ${hold}`,
@@ -110,6 +181,7 @@ export const manifest: ProviderManifest = {
       phase: 'watch',
       reversibility: 'reversible',
       scope: 'principal',
+      lifts: 'cut-off-sessions',
       permissions: [...readPolicy, 'iam:DeleteUserPolicy', 'iam:PutUserPolicy', ...self],
       byHand: 'aws iam delete-user-policy --user-name {user} --policy-name tourniquet-cutoff',
       byHandUndo: `aws iam put-user-policy --user-name {user} --policy-name tourniquet-cutoff --policy-document ${cutOff}`,
@@ -133,6 +205,7 @@ export const manifest: ProviderManifest = {
       phase: 'watch',
       reversibility: 'reversible',
       scope: 'principal',
+      lifts: 'cut-off-role',
       permissions: [...readRole, 'iam:DeleteRolePolicy', 'iam:PutRolePolicy', ...self],
       byHand: 'aws iam delete-role-policy --role-name {role} --policy-name tourniquet-cutoff',
       byHandUndo: `aws iam put-role-policy --role-name {role} --policy-name tourniquet-cutoff --policy-document ${cutOff}`,
@@ -196,6 +269,25 @@ export const manifest: ProviderManifest = {
       byHand: 'aws cloudtrail lookup-events --lookup-attributes AttributeKey=AccessKeyId,AttributeValue={accessKeyId}',
       source: 'CloudTrail API reference, LookupEvents',
     },
+  ],
+  // What looking, checking and knowing itself read, and what the doctor asks of IAM's own simulator.
+  reads: [
+    'iam:GetAccessKeyLastUsed',
+    'iam:ListAccessKeys',
+    'iam:GetUser',
+    'iam:ListUsers',
+    'iam:ListUserPolicies',
+    'iam:GetUserPolicy',
+    'iam:ListAttachedUserPolicies',
+    'iam:ListGroupsForUser',
+    'iam:ListGroupPolicies',
+    'iam:GetGroupPolicy',
+    'iam:ListAttachedGroupPolicies',
+    'iam:GetPolicy',
+    'iam:GetPolicyVersion',
+    'iam:SimulatePrincipalPolicy',
+    'cloudtrail:LookupEvents',
+    ...self,
   ],
   // AWS says "a few minutes" for policies and names no figure for keys; 3 to 4 seconds have been measured for both, and up to 15 until a new key is known.
   propagationMs: 15_000,

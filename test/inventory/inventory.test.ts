@@ -24,6 +24,7 @@ const consumer = {
   rereads: '2s',
   criticality: 'production',
   networks: ['10.0.0.0/8', '2001:db8::/32'],
+  vpcs: ['vpc-0a1b2c3d4e5f60718', 'vpce-1a2b3c4d'],
   seenAs: { userAgent: 'build/1' },
   readsAs: 'build-runner',
 };
@@ -98,6 +99,7 @@ describe('the inventory file', () => {
     ['a path that climbs', { ...whole, stores: [{ ...store, path: 'kv/ci/../root' }] }, 'stores[0].path'],
     ['a path without a mount', { ...whole, stores: [{ ...store, path: 'deployer' }] }, 'stores[0].path'],
     ['a network that is none', { ...whole, consumers: [{ ...consumer, networks: ['10.0.0.0/33'] }] }, 'consumers[0].networks[0]'],
+    ['a VPC that is none', { ...whole, consumers: [{ ...consumer, vpcs: ['vpc-*'] }] }, 'consumers[0].vpcs[0]'],
     ['a duration that is none', { ...whole, consumers: [{ ...consumer, rereads: 'soon' }] }, 'consumers[0].rereads'],
     ['an unknown criticality', { ...whole, consumers: [{ ...consumer, criticality: 'high' }] }, 'consumers[0].criticality'],
     ['a version that is not ours', { ...whole, v: 2 }, 'v'],
