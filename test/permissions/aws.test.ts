@@ -1,0 +1,59 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { AttachUserPolicyCommand, CreatePolicyCommand, CreateUserCommand } from '@aws-sdk/client-iam';
+import { vi } from 'vitest';
+import { manifest } from '../../providers/aws/manifest.ts';
+import type { Action } from '../../providers/contract.ts';
+import { iamDocument } from '../../providers/permissions.ts';
+import type { Practice } from '../providers-aws/practice.ts';
+import { describeLeast, type Under } from './least.ts';
+
+/** The account behind a world: the harness keeps it to itself, and here a responder has to be made in it. */
+const account = vi.hoisted(() => ({ of: undefined as unknown as AsyncLocalStorage<{ practice?: Practice }> }));
+account.of = new AsyncLocalStorage();
+vi.mock('../providers-aws/practice.ts', async (original) => {
+  const actual = await original<typeof import('../providers-aws/practice.ts')>();
+  return {
+    ...actual,
+    practice: async (...options: Parameters<typeof actual.practice>) => {
+      const made = await actual.practice(...options);
+      const box = account.of?.getStore();
+      if (box) box.practice = made;
+      return made;
+    },
+  };
+});
+const { harnesses } = await import('../providers-aws/harnesses.ts');
+
+const places = new WeakMap<object, Practice>();
+const entries = harnesses.map((entry) => ({
+  ...entry,
+  open: async () => {
+    const box: { practice?: Practice } = {};
+    const world = await account.of.run(box, () => entry.open());
+    if (box.practice) places.set(world, box.practice);
+    return world;
+  },
+}));
+
+/** A user of the engine's own to which exactly this policy is attached, as a managed one: inline ones are smaller. */
+const under: Under = async (world, policy) => {
+  const place = places.get(world) as Practice;
+  const UserName = 'tourniquet-responder';
+  await place.admin.iam.send(new CreateUserCommand({ UserName }));
+  if (policy.statements.length > 0) {
+    const PolicyDocument = JSON.stringify(iamDocument(policy, place.account));
+    const { Policy } = await place.admin.iam.send(new CreatePolicyCommand({ PolicyName: `tourniquet-${policy.part}`, PolicyDocument }));
+    await place.admin.iam.send(new AttachUserPolicyCommand({ UserName, PolicyArn: Policy?.Arn }));
+  }
+  const own = await place.makeKey(UserName);
+  await place.alive(own);
+  return (await place.connect(own)).actions[world.action.manifest.name] as Action;
+};
+
+// All of them are played by `npm run test:full`; one of each part tells whether the policies are still made right.
+const sample = ['disable-key', 'deny-principal', 'mint-key', 'delete-key', 'watch-new-use'];
+describeLeast(manifest, entries, under, {
+  ...(process.env.TOURNIQUET_FULL === '1' ? {} : { only: sample }),
+  // Without a word on how long sessions live, its undo makes sure of a cut-off first, and of the keys before that.
+  params: { 'deny-principal': [{}] },
+});
