@@ -67,6 +67,7 @@ export function responderPolicy(accountId: string): string {
       actions: [
         'iam:GetAccessKeyLastUsed',
         'iam:ListUsers',
+        'iam:SimulatePrincipalPolicy',
         'iam:GetPolicy',
         'iam:GetPolicyVersion',
         'iam:ListGroupPolicies',
