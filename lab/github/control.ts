@@ -171,6 +171,11 @@ export class Control {
     return { keyId: id, fingerprint };
   }
 
+  /** An administrator of the repository deletes a deploy key. */
+  removeDeployKey(owner: string, name: string, keyId: number): void {
+    this.#world.state.repository(owner, name)?.keys.delete(keyId);
+  }
+
   /** Somebody uses a deploy key to fetch; false where it is refused. */
   useDeployKey(owner: string, name: string, keyId: number): boolean {
     const key = this.#world.state.repository(owner, name)?.keys.get(keyId);

@@ -139,6 +139,15 @@ export const credentialRoutes: readonly Route[] = [
     },
   },
   {
+    name: 'GET /orgs/{org}/members/{username}',
+    permission: 'members:read',
+    run: (call) => {
+      const org = orgFor(call.world, call.caller, call.path.org ?? '', { permission: 'members', level: 'read', scope: 'read:org' });
+      if (![...org.members.keys()].some((login) => login.toLowerCase() === (call.path.username ?? '').toLowerCase())) throw notFound();
+      return nothing;
+    },
+  },
+  {
     name: 'GET /orgs/{org}/personal-access-tokens',
     permission: 'organization_personal_access_tokens:read',
     run: (call) => {

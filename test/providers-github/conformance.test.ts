@@ -1,0 +1,52 @@
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { manifest } from '../../providers/github/manifest.ts';
+import { describeAction, expectAllRun } from '../conformance/index.ts';
+import { harnesses } from './harnesses.ts';
+import { practice } from './practice.ts';
+
+for (const { name, open, options } of harnesses) describeAction(name, open, options);
+
+it('every action of the manifest has a conformance run', () => {
+  expectAllRun(
+    manifest,
+    harnesses.map((each) => each.name),
+  );
+});
+
+it('a connection has exactly the actions of the manifest', async () => {
+  const world = await practice();
+  try {
+    expect(Object.keys((await world.connect()).actions).sort()).toEqual(manifest.actions.map((action) => action.name).sort());
+  } finally {
+    await world.close();
+  }
+});
+
+it('every way of a kind pulls a lever that is there, on what its locator or principal gives', () => {
+  for (const kind of manifest.kinds) {
+    for (const way of Object.values(kind.ways ?? {})) {
+      expect(manifest.actions.map((action) => action.name)).toContain(way.action);
+      const holes = JSON.stringify([way.target, way.subject]).match(/\{\w+\}/g) ?? [];
+      for (const hole of holes) expect(['{account}', '{principal}', ...kind.locator.map((name) => `{${name}}`)]).toContain(hole);
+    }
+  }
+});
+
+it('nothing revokes for a whole enterprise: that is a manual step', () => {
+  expect(JSON.stringify(manifest.actions)).not.toMatch(/enterprises?\//);
+});
+
+it('the README has a row for every action, and its permissions as the manifest has them', () => {
+  const page = readFileSync(new URL('../../providers/github/README.md', import.meta.url), 'utf8');
+  const rows = [...page.matchAll(/^\| `([a-z-]+)` +\|(.*)\|$/gm)];
+  for (const { name, permissions } of manifest.actions) {
+    const [does, needs, ...more] = rows.filter(([, of]) => of === name).map(([, , words]) => words ?? '');
+    expect(does !== undefined && needs !== undefined && more.length === 0, `${name}: one row under Actions, one under Permissions`).toBe(
+      true,
+    );
+    expect([...(needs ?? '').matchAll(/`([^`]+)`/g)].map(([, word]) => word).sort(), `${name}: what it needs`).toEqual(
+      [...permissions].sort(),
+    );
+  }
+});
