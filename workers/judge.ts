@@ -17,7 +17,7 @@ import { providers } from '../providers/registry.ts';
 import { workflowCode } from './bundle.ts';
 import { expectCodecKeys } from './codec-keys.ts';
 import { noSealing, timingOf } from './provider.ts';
-import { commonDeps, fresh, readText, type Settings } from './settings.ts';
+import { commonDeps, fresh, readText, type Settings, strangers } from './settings.ts';
 
 /** The judge: workflows, triage, policy, planning. It holds the engine's signing key and no credential of any provider. The `manual` provider, which touches nothing, lives here too. */
 export async function createJudge(settings: Settings, connection: NativeConnection, namespace: string): Promise<Worker[]> {
@@ -41,13 +41,15 @@ export async function createJudge(settings: Settings, connection: NativeConnecti
   inventory();
   common.people();
 
+  const { manifests: foreign } = await strangers(settings, manifests);
+
   const activities = createJudgeActivities({
     ...common,
     configuration,
     accounts: configuration.accounts,
     policy,
     inventory,
-    manifests,
+    manifests: { ...manifests, ...foreign },
     client,
     issuers: (configuration.issuers ?? []).map(({ name, scheme, secret }) => ({
       name,

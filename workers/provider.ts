@@ -10,18 +10,18 @@ import { codeOf, fault } from '../domain/errors.ts';
 import { type ProviderManifest, queueOf } from '../domain/manifest.ts';
 import { Secret } from '../domain/secret.ts';
 import { KeyRole } from '../domain/trust.ts';
-import type { Connection, Sealing, StepContext } from '../providers/contract.ts';
+import type { Connection, Provider, Sealing, StepContext } from '../providers/contract.ts';
+import { manifests } from '../providers/manifests.ts';
 import { providers } from '../providers/registry.ts';
 import { expectCodecKeys } from './codec-keys.ts';
-import { commonDeps, type Settings } from './settings.ts';
+import { commonDeps, type Settings, strangers } from './settings.ts';
 
 /** One provider worker: one system, one account, its credential, its worker key and its sealing key, and nothing else. */
 export async function createProviderWorker(settings: Settings, connection: NativeConnection, namespace: string): Promise<Worker[]> {
   const { configuration, provider, account, keys } = settings;
   const entry = configuration.accounts.find((each) => each.provider === provider && each.account === account);
   if (!entry) throw fault('usage.invalid', { provider, account, problem: 'the configuration has no such account' });
-  const load = providers[provider];
-  if (!load) throw fault('provider.unsupported', { provider });
+  const load = (Object.hasOwn(providers, provider) ? providers[provider] : undefined) ?? (await stranger(settings));
   const common = commonDeps(settings);
   await expectCodecKeys(common.store, common.keyring);
   const system = await load();
@@ -63,6 +63,18 @@ export async function createProviderWorker(settings: Settings, connection: Nativ
     },
   });
   return [worker];
+}
+
+/** A provider of somebody else's, by the name that its manifest has. Throws `provider.unsupported` where no package has it, with what is wrong with those that are refused. */
+async function stranger(settings: Settings): Promise<() => Promise<Provider>> {
+  const { provider } = settings;
+  const { providers: found, refused } = await strangers(settings, manifests);
+  const own = Object.hasOwn(found, provider) ? found[provider] : undefined;
+  if (own) return async () => own;
+  throw fault('provider.unsupported', {
+    provider,
+    ...(refused.length > 0 ? { refused: refused.map((each) => `${each.package}: ${each.problems.join('; ')}`).join(' | ') } : {}),
+  });
 }
 
 /** What we stand on may change under us, and the provider may be away at the start. */

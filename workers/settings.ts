@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { CommonDeps } from '../activities/index.ts';
 import { openKeyring } from '../audit/codec.ts';
 import { openTrust } from '../audit/editions.ts';
@@ -10,7 +10,9 @@ import { openDirectoryStore } from '../audit/store.ts';
 import { parseConfiguration } from '../domain/configuration.schema.ts';
 import type { Configuration } from '../domain/configuration.ts';
 import { fault } from '../domain/errors.ts';
+import type { ProviderManifest } from '../domain/manifest.ts';
 import { type Edition, KeyRole, keyAt, type Trust } from '../domain/trust.ts';
+import { type Loaded, loadProviders } from '../providers/registry.ts';
 
 /** What a worker process is started with, by environment: its role, and the paths of the configuration and of its own key folder. */
 export interface Settings {
@@ -18,6 +20,8 @@ export interface Settings {
   readonly provider: string;
   readonly account: string;
   readonly configuration: Configuration;
+  /** The folder of tourniquet.yaml, in whose `node_modules` the providers of others lie; by default the working folder. */
+  readonly folder?: string;
   readonly keys: string;
 }
 
@@ -39,7 +43,20 @@ export function readSettings(environment: NodeJS.ProcessEnv): Settings {
       });
     account = entries[0].account;
   }
-  return { role, provider, account: role === 'provider' ? account : 'manual', configuration, keys };
+  return { role, provider, account: role === 'provider' ? account : 'manual', configuration, folder: dirname(resolve(config)), keys };
+}
+
+/** Providers that are not part of the engine, as tourniquet.yaml names them. What is refused is said on stderr with what is wrong, once at the start; the rest works. */
+export async function strangers(
+  settings: Pick<Settings, 'configuration' | 'folder'>,
+  known: Readonly<Record<string, ProviderManifest>>,
+): Promise<Loaded> {
+  const packages = (settings.configuration.providers ?? []).map((each) => each.package);
+  if (packages.length === 0) return { providers: {}, manifests: {}, refused: [] };
+  const loaded = await loadProviders(packages, settings.folder ?? process.cwd(), known);
+  for (const refused of loaded.refused)
+    tell({ message: 'a provider is not used', package: refused.package, why: refused.problems.join('; ') });
+  return loaded;
 }
 
 function wanted(environment: NodeJS.ProcessEnv, name: string): string {
