@@ -3,7 +3,7 @@ import type { InventoryFinding, Snapshot } from '../domain/assessment.ts';
 import { type Hash, isHash } from '../domain/canonical.ts';
 import { codeOf, type ErrorCode, fault, isFault } from '../domain/errors.ts';
 import type { ApplyInput, ApplyResult, RefusalRecord, RevertInput, RevertResult, StepRecord, Warrant } from '../domain/execution.ts';
-import { liftedBy, liftOf } from '../domain/lifts.ts';
+import { liftedByStep, liftOfStep } from '../domain/lifts.ts';
 import type { CaptureInput, InspectInput, InspectResult } from '../domain/messages.ts';
 import { type Observation, unknown } from '../domain/observation.ts';
 import { type Plan, type PlanStep, planHash, stepKey } from '../domain/plan.ts';
@@ -80,7 +80,7 @@ export function createApply(deps: ProviderDeps, lanes = new Lanes()) {
               ...(applied.residual ? { residual: applied.residual } : {}),
             };
             const record = await course.write({ ...told, ...(Object.keys(facts).length > 0 ? { facts } : {}) });
-            if (applied.made) await markMade(deps, applied.made, record);
+            if (applied.made && step.phase === 'mint') await markMade(deps, step, applied.made, record);
             if (told.observation.state === 'yes') await course.keep(record);
             return { record, ...told };
           }),
@@ -200,9 +200,12 @@ async function heldOf(
   told: readonly string[] = [],
 ): Promise<{ readonly by: readonly string[]; readonly counted: boolean; settle(): Promise<void> }> {
   const name = step.action.slice(step.provider.length + 1);
-  const lifted = direction === 'apply' ? liftedBy(name) : name;
   const { hold } = step;
-  if (hold === undefined || (lifted ?? name) in liftOf === false) return { by: told, counted: false, settle: async () => undefined };
+  // An undo lets go of what the step itself put on; the undo of a lift takes nothing off.
+  const lifts = liftedByStep(step);
+  const lifted = direction === 'apply' ? lifts : name;
+  const counts = (direction === 'apply' && lifts !== undefined) || liftOfStep(step) !== undefined;
+  if (hold === undefined || !counts) return { by: told, counted: false, settle: async () => undefined };
   const holders = new Holders(deps.store);
   const control = { provider: deps.provider, account: deps.account, principal: hold, action: lifted ?? name };
   if (lifted === undefined) return { by: told, counted: true, settle: () => holders.take(control, plan.incident) };
@@ -450,9 +453,16 @@ export async function madeBy(
 
 const madeName = (deps: ProviderDeps, id: string): string => `made/${deps.provider}/${deps.account}/${id}`;
 
-/** Marks what a mint made by its id, so that a look of any incident knows whose it is. */
-async function markMade(deps: ProviderDeps, made: Readonly<Record<string, string>>, record: Hash): Promise<void> {
-  if (made.accessKeyId) await deps.store.createIfAbsent(madeName(deps, made.accessKeyId), new TextEncoder().encode(record));
+/** What a mint says of the secret and not of the credential: the sealed blob, and the key it is sealed to. Everything else names what was made. */
+const ofTheSecret: readonly string[] = ['sealed', 'keyId'];
+const namesMade = (made: Readonly<Record<string, string>>): string[] =>
+  Object.entries(made).flatMap(([name, value]) => (ofTheSecret.includes(name) ? [] : [value]));
+
+/** Marks what a mint made by each of its ids, so that a look of any incident knows whose it is. What the target named already was there before. */
+async function markMade(deps: ProviderDeps, step: PlanStep, made: Readonly<Record<string, string>>, record: Hash): Promise<void> {
+  const before = Object.values(step.target);
+  for (const id of namesMade(made).filter((each) => !before.includes(each)))
+    await deps.store.createIfAbsent(madeName(deps, id), new TextEncoder().encode(record));
 }
 
 /** Whether the engine made the credential of that id: by a signed record of a step, to which the mark only leads. */
@@ -462,7 +472,7 @@ export async function isMade(deps: ProviderDeps, id: string): Promise<boolean> {
   if (!isHash(hash)) return false;
   try {
     const { body } = await deps.records.read(hash, 'step');
-    return body.direction === 'apply' && body.made?.accessKeyId === id;
+    return body.direction === 'apply' && body.made !== undefined && namesMade(body.made).includes(id);
   } catch (error) {
     if (codeOf(error).startsWith('record.')) return false;
     throw error;

@@ -46,6 +46,7 @@ export function createJudge(deps: JudgeDeps) {
         swept: finding.body.swept,
         known: input.known,
         done,
+        manifests: deps.manifests,
         ...(previous ? { previous } : {}),
       });
       const assessmentHash = await records.write('assessment', {
@@ -68,6 +69,7 @@ export function createJudge(deps: JudgeDeps) {
           ...(settings.timing === undefined ? {} : { settings: { timing: settings.timing } }),
         })),
         ownTargets: await ownTargets(deps),
+        manifests: deps.manifests,
       };
       let verdict: Verdict = judgeSituation(policy, situationOf(circumstances), policyHash);
       if (verdict.mode === Mode.ACT) {
@@ -103,12 +105,12 @@ export function createJudge(deps: JudgeDeps) {
         mode: verdict.mode,
         rule: verdict.rule,
         live: assessment.finding.live,
-        contained: containedExtent(assessment, done),
-        rotated: rotatedExtent(assessment, done, inventory.body),
+        contained: containedExtent(assessment, done, deps.manifests),
+        rotated: rotatedExtent(assessment, done, inventory.body, deps.manifests),
         nodes: [...new Set([...input.known, ...assessment.finding.graph.nodes.map((node) => node.id)])],
         swept: assessment.swept,
         again: plan.steps.length === 0 && input.round > 1 && assessment.fresh.length > 0,
-        settled: isSettled(assessment, done, plan),
+        settled: isSettled(assessment, done, plan, deps.manifests),
         ...(next ? { nextAt: next } : {}),
       };
     });

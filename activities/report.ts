@@ -13,6 +13,7 @@ import { keyAt } from '../domain/trust.ts';
 import { holdsSecret, issuerWordOn, skewMs } from '../intake/issuer.ts';
 import { exposureOf, lookUp } from '../inventory/index.ts';
 import { vouchedSince } from '../planning/facts.ts';
+import { knowledgeOf } from '../planning/kinds/index.ts';
 import { turnOf } from './budget.ts';
 import type { JudgeDeps } from './deps.ts';
 import { readGood } from './done.ts';
@@ -211,7 +212,11 @@ export function routeOf(
   );
   if (!manifest || manifest.actions.length === 0) return manual;
   const candidates = deps.accounts.filter((entry) => entry.provider === manifest.name);
-  const named = credential.locator.accessKeyId ? readAwsKeyId(credential.locator.accessKeyId)?.account : credential.locator.account;
+  const knowledge = knowledgeOf(manifest.name, deps.manifests);
+  const inName = Object.values(credential.locator).flatMap((each) => knowledge?.principal(each, '')?.account || []);
+  const named = credential.locator.accessKeyId
+    ? readAwsKeyId(credential.locator.accessKeyId)?.account
+    : (credential.locator.account ?? inName[0]);
   const entry = named ? candidates.find((each) => each.account === named) : candidates.length === 1 ? candidates[0] : undefined;
   return entry ? { provider: entry.provider, account: entry.account, handled: true } : manual;
 }

@@ -51,6 +51,7 @@ export function rederiveJudgement({ input, result, record, policyText, people, m
       swept: finding.swept,
       known: input.known,
       done: input.done,
+      manifests,
       ...(previous && { previous }),
     }),
     assessment,
@@ -77,6 +78,7 @@ export function rederiveJudgement({ input, result, record, policyText, people, m
       people: byRole,
       accounts: verdict.accounts ?? [],
       ownTargets: verdict.self ?? [],
+      manifests,
       ...(verdict.budget ? { budgetSpent: verdict.budget.spent } : {}),
     });
     equal('the verdict', judgeSituation(policy, situation, verdict.policy), verdict);
@@ -106,9 +108,9 @@ export function rederiveJudgement({ input, result, record, policyText, people, m
     }),
     plan,
   );
-  equal('how far it is contained', containedExtent(assessment, input.done), result.contained);
-  equal('how far it is rotated', rotatedExtent(assessment, input.done, inventory), result.rotated);
-  equal('whether it is settled', isSettled(assessment, input.done, plan), result.settled);
+  equal('how far it is contained', containedExtent(assessment, input.done, manifests), result.contained);
+  equal('how far it is rotated', rotatedExtent(assessment, input.done, inventory, manifests), result.rotated);
+  equal('whether it is settled', isSettled(assessment, input.done, plan, manifests), result.settled);
   equal('when something is next due', nextAt(plan.residuals), result.nextAt);
   equal('the nodes known', [...new Set([...input.known, ...finding.graph.nodes.map((node) => node.id)])], result.nodes);
   return problems;

@@ -227,6 +227,8 @@ export interface HoldInput {
   readonly account: string;
   /** The action's name without the provider's, e.g. `deny-principal`. */
   readonly action: string;
+  /** The action whose control it takes off, where the step says so. */
+  readonly lifts?: string;
   readonly direction: 'apply' | 'revert';
   readonly apply?: ApplyInput;
   readonly revert?: RevertInput;

@@ -22,7 +22,7 @@ export type Target = Readonly<Record<string, string>>;
 /**
  * One step of a plan. `action` is `provider/action`; `account` says which provider worker. `needs` are ids of steps that must be done before.
  * `hold` names the principal-hold that applies it. `affects` are consumer ids that will or may notice; `impact` how much.
- * `params` are the action's further arguments, without secrets. `undoes` names what a lifting step takes back.
+ * `params` are the action's further arguments, without secrets.
  */
 export interface PlanStep {
   readonly id: string;
@@ -39,6 +39,11 @@ export interface PlanStep {
   readonly affects: readonly string[];
   readonly gate?: string;
   readonly hold?: string;
+  /** The action whose control on the hold this step takes off, and the one that takes off what it puts on; without the provider's name. Left out where `domain/lifts.ts` knows it. */
+  readonly lifts?: string;
+  readonly liftedBy?: string;
+  /** A standing authorisation, by hash: with it what cannot be undone is done though nobody is asked, or nobody answers. */
+  readonly authorisation?: Hash;
   /** What a person would type instead. */
   readonly byHand: string;
   /** What a person would type to take it back; left out where nothing is typed for that. */

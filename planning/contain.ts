@@ -2,7 +2,8 @@ import type { Consumer } from '../domain/assessment.ts';
 import { hashOf } from '../domain/canonical.ts';
 import { type Draft, Gate, listed, type View, type Wanted } from './draft.ts';
 import { controlOf, type Member, Standing, stampOf } from './facts.ts';
-import type { Principal } from './kinds/kind.ts';
+import { type KindKnowledge, type Principal, turnOff } from './kinds/kind.ts';
+import { pulls } from './levers.ts';
 
 /** So many credentials at once, or so deep a chain, is more than an engine should turn off unasked. */
 export const widest = 200;
@@ -61,7 +62,9 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
     let restamp = false;
     for (const member of members) {
       const { standing } = member;
-      if (knowledge.standsAlone(member.credential)) {
+      const off = knowledge.standsAlone(member.credential) ? turnOff(knowledge, member.credential, principal) : undefined;
+      if (off) {
+        if (diesWithMaker(view, member)) continue;
         if (standing !== Standing.STANDS && standing !== Standing.UNKNOWN && standing !== Standing.STOPPED) continue;
         if (member.origin !== 'leaked' && member.credential.status === 'absent') continue;
         const tooWide = wide(member);
@@ -70,7 +73,7 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
           draft.want({
             provider: knowledge.provider,
             account: principal.account,
-            lever: knowledge.disable(member.credential, principal),
+            lever: off,
             ...(member.origin === 'leaked' && view.sealed ? { params: { sealed: { ...view.sealed } } } : {}),
             impact: member.origin === 'leaked' && view.consumers.length > 0 ? 'outage' : member.origin === 'doubtful' ? 'possible' : 'none',
             affects: member.origin === 'leaked' ? view.consumers.map((each) => each.id) : [],
@@ -87,29 +90,34 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
     burst.push(...disables);
     const planned = disables.some((each) => each.state === 'planned');
 
+    const denyLever = knowledge.deny(principal);
     const deny = own
       ? options.root && wantsDeny(view)
-      : members.some((each) => each.madePrincipal && (each.standing === Standing.STANDS || each.standing === Standing.UNKNOWN));
-    const denied = deny
-      ? draft.want({
-          provider: knowledge.provider,
-          account: principal.account,
-          lever: knowledge.deny(principal),
-          impact: own && view.consumers.length > 0 ? 'outage' : 'none',
-          affects: own ? view.consumers.map((each) => each.id) : [],
-        })
-      : undefined;
+      : denyLever !== undefined &&
+        members.some((each) => each.madePrincipal && (each.standing === Standing.STANDS || each.standing === Standing.UNKNOWN));
+    const denied =
+      deny && denyLever
+        ? draft.want({
+            provider: knowledge.provider,
+            account: principal.account,
+            lever: denyLever,
+            impact: own && view.consumers.length > 0 ? 'outage' : 'none',
+            affects: own ? view.consumers.map((each) => each.id) : [],
+          })
+        : undefined;
     if (denied) wanted.push(denied);
 
     // What can still be used though every control that should stop it is on, or whose time of issue nobody knows, is a person's to stop.
     if ((!denied || denied.state === 'done') && (!own || options.root)) {
       for (const member of members) {
         const open = member.standing === Standing.STANDS || member.standing === Standing.UNKNOWN;
-        if (open && !knowledge.standsAlone(member.credential) && !needsStamp(view, member, principal)) beyond.push(member);
+        if (open && !knowledge.standsAlone(member.credential) && !needsStamp(view, member, principal) && !diesWithMaker(view, member))
+          beyond.push(member);
       }
     }
 
     const cutOff = knowledge.cutOff(principal);
+    if (!cutOff) continue;
     const ever = done.steps.some(
       (each) => each.state === 'done' && each.step.action === `${knowledge.provider}/${cutOff.action}` && each.step.hold === cutOff.hold,
     );
@@ -127,12 +135,7 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
           lever: cutOff,
           params: { keys: offKeys(view, draft, principal, awaited) },
           after: awaited,
-          impact:
-            own && done.active(knowledge.provider, knowledge.deny(principal)) === undefined && !deny
-              ? 'possible'
-              : own
-                ? 'none'
-                : 'possible',
+          impact: own && done.active(knowledge.provider, denyLever) === undefined && !deny ? 'possible' : own ? 'none' : 'possible',
           affects: own ? view.consumers.map((each) => each.id) : [],
           again: true,
         }),
@@ -145,12 +148,17 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
     beyond.push(...open.filter((member) => !needsStamp(view, member, principal)));
     if (!options.root || !open.some((member) => needsStamp(view, member, principal))) continue;
     const tooWide = wide(open.reduce((a, b) => (a.depth > b.depth ? a : b)));
-    wanted.push(
-      cutOffRole(view, draft, { principal, members }, { before: burst, ...(tooWide && !view.asking ? { gate: Gate.WIDTH } : {}) }),
+    const stamped = cutOffRole(
+      view,
+      draft,
+      { principal, members },
+      { before: burst, ...(tooWide && !view.asking ? { gate: Gate.WIDTH } : {}) },
     );
+    if (stamped) wanted.push(stamped);
   }
 
   for (const member of beyond) {
+    if (diesWithMaker(view, member)) continue;
     const until = member.credential.expiresAt ? ` It expires by itself at ${member.credential.expiresAt}.` : '';
     wanted.push(
       draft.wantManual({
@@ -185,7 +193,7 @@ export function cutOffRoles(view: View, draft: Draft, disabled: Wanted, before: 
     if (group) group.members.push(member);
     else groups.set(principal.id, { principal, members: [member] });
   }
-  return [...groups.values()].map((group) => cutOffRole(view, draft, group, { after: [disabled], before }));
+  return [...groups.values()].flatMap((group) => cutOffRole(view, draft, group, { after: [disabled], before }) ?? []);
 }
 
 /** Who acts as the role without using the leaked credential: a cut-off refuses them for nothing that they did. */
@@ -207,8 +215,10 @@ function cutOffRole(
   draft: Draft,
   { principal, members }: Group,
   { after = [], before, gate }: { readonly after?: readonly Wanted[]; readonly before: readonly Wanted[]; readonly gate?: string },
-): Wanted {
+): Wanted | undefined {
   const { knowledge } = view;
+  const lever = knowledge.cutOff(principal);
+  if (!lever) return undefined;
   const { all, bystanders } = bystandersOf(view, principal);
   const asked = bystanders.length > 0 ? roleGate(principal) : gate;
   if (bystanders.length > 0) {
@@ -220,7 +230,6 @@ function cutOffRole(
       view.claim ? { ...view.verdict.gates.outage, onSilence: 'hold' } : view.verdict.gates.outage,
     );
   }
-  const lever = knowledge.cutOff(principal);
   const standing = draft.isProtected(lever) ? Gate.PROTECTED : (asked ?? (view.asking ? Gate.OUTAGE : undefined));
   const lives = members.flatMap(({ credential: { issuedAt, expiresAt } }) =>
     issuedAt && expiresAt ? [Math.ceil((Date.parse(expiresAt) - Date.parse(issuedAt)) / 1000)] : [],
@@ -258,21 +267,53 @@ const roleGate = (principal: Principal): string =>
 function wantsDeny({ reach, knowledge, principal }: View): boolean {
   const { done, root } = reach;
   const deny = knowledge.deny(principal);
-  if ([deny, knowledge.liftDeny(principal), knowledge.mint(principal)].some((lever) => done.active(knowledge.provider, lever)))
+  if (!deny) return false;
+  if (
+    [deny, knowledge.liftDeny(principal), knowledge.mint(principal, root.credential)].some((lever) =>
+      done.active(knowledge.provider, lever),
+    )
+  )
     return false;
+  // What was found to be stopped by nothing else is stopped by it, whatever became of the leaked one.
+  const found = reach.members.some(
+    (each) =>
+      isOpen(each) &&
+      each.principal?.id === principal.id &&
+      !knowledge.standsAlone(each.credential) &&
+      !knowledge.cutOff(principal) &&
+      knowledge.stoppedBy(each.credential).includes(deny.action),
+  );
+  if (found) return true;
   return (
-    knowledge.standsAlone(root.credential) &&
+    knowledge.needsDeny(root.credential) &&
     alive(root.standing) &&
     (root.standing !== Standing.OFF || done.failures(knowledge.provider, deny) > 0)
   );
+}
+
+/**
+ * Whether what is about to be done to what made it ends it too: it needs no step of its own, and the sweep looks whether it has gone. One that can be turned off in a way that can be
+ * taken back is, since the end of its maker may be for a person to allow.
+ */
+export function diesWithMaker({ reach, knowledge }: Pick<View, 'reach'> & { readonly knowledge: KindKnowledge }, member: Member): boolean {
+  const fatal = knowledge.diesBy(member.credential);
+  if (fatal.length === 0 || member.origin === 'leaked') return false;
+  if (member.principal && knowledge.disable(member.credential, member.principal)) return false;
+  return reach.index.into(member.id, 'derives').some((from) => {
+    const maker = reach.members.find((each) => each.id === from);
+    if (!maker?.principal || !(isOpen(maker) || maker.standing === Standing.STOPPED)) return false;
+    const lever = turnOff(knowledge, maker.credential, maker.principal);
+    return lever !== undefined && fatal.includes(lever.action) && reach.done.refusedBy(knowledge.provider, lever) === undefined;
+  });
 }
 
 const alive = (standing: Standing): boolean => standing !== Standing.DEAD && standing !== Standing.EXPIRED;
 
 /** Whether a later stamp would stop it. One whose time of issue nobody knows is stamped after once, in the round that finds it. */
 function needsStamp({ reach, knowledge, providerTime }: View, member: Member, principal: Principal): boolean {
-  if (!knowledge.stoppedBy(member.credential).includes(knowledge.cutOff(principal).action)) return false;
-  const step = controlOf(reach.done, knowledge, knowledge.cutOff(principal));
+  const cutOff = knowledge.cutOff(principal);
+  if (!cutOff || !knowledge.stoppedBy(member.credential).includes(cutOff.action)) return false;
+  const step = controlOf(reach.done, knowledge, cutOff);
   const stamp = step && stampOf(step, knowledge);
   if (stamp === undefined) return true;
   const issued = member.credential.issuedAt ? Date.parse(member.credential.issuedAt) : undefined;
@@ -291,11 +332,14 @@ export function offKeys({ reach, knowledge }: View, draft: Draft, principal: Pri
   const keys = new Set<string>();
   for (const wanted of awaited) {
     const step = wanted.state === 'planned' ? draft.steps.find((each) => each.id === wanted.id) : undefined;
-    if (step?.target.accessKeyId) keys.add(step.target.accessKeyId);
+    const member =
+      step &&
+      reach.members.find((each) => each.principal && pulls(step, knowledge.provider, turnOff(knowledge, each.credential, each.principal)));
+    if (member) keys.add(knowledge.nameOf(member.credential));
   }
   for (const member of reach.members) {
     if (member.principal?.id === principal.id && knowledge.standsAlone(member.credential) && member.standing === Standing.OFF)
-      keys.add(Object.values(member.credential.locator)[0] ?? '');
+      keys.add(knowledge.nameOf(member.credential));
   }
   return [...keys].sort();
 }

@@ -1,5 +1,6 @@
 import type { Consumer, Store } from '../domain/assessment.ts';
 import type { Residual } from '../domain/credential.ts';
+import { liftedBy, liftOf } from '../domain/lifts.ts';
 import { type ActionManifest, actionOf, type ProviderManifest } from '../domain/manifest.ts';
 import type { GateReason, PlanGate, PlanStep, PredictedOutage } from '../domain/plan.ts';
 import type { GateRule, Verdict } from '../domain/policy.ts';
@@ -150,7 +151,7 @@ export class Draft {
       impact: wish.impact,
       affects: wish.affects ?? [],
       ...this.#gateOf(wish, manifest),
-      ...(lever.hold !== undefined && manifest.scope === 'principal' ? { hold: lever.hold } : {}),
+      ...(lever.hold !== undefined && manifest.scope === 'principal' ? { hold: lever.hold, ...this.#liftsOf(provider, manifest) } : {}),
       byHand: fill(manifest.byHand, values),
       ...(manifest.byHandUndo === undefined ? {} : { byHandUndo: fill(manifest.byHandUndo, values) }),
     });
@@ -261,6 +262,16 @@ export class Draft {
     );
   }
 
+  /** What the step takes off, or what takes it off again, where only the manifest knows. */
+  #liftsOf(provider: string, manifest: ActionManifest): Pick<PlanStep, 'lifts' | 'liftedBy'> {
+    const { name, lifts } = manifest;
+    const lift = this.view.manifests[provider]?.actions.find((each) => each.lifts === name)?.name;
+    return {
+      ...(lifts !== undefined && liftedBy(name) !== lifts ? { lifts } : {}),
+      ...(lift !== undefined && liftOf[name] !== lift ? { liftedBy: lift } : {}),
+    };
+  }
+
   #gateOf(wish: Wish, manifest: ActionManifest): { readonly gate?: string } {
     if (wish.gate === Gate.READABLE) return { gate: wish.gate };
     if (manifest.reversibility === 'irreversible') return { gate: Gate.IRREVERSIBLE };
@@ -292,7 +303,7 @@ export class Draft {
       affects: wish.affects ?? [],
       after: needs.map((id) => ({ state: 'planned', id })),
       // Stamped by hand once, and something was issued since.
-      again: wish.again === true && isCutOff({ action: `${provider}/${lever.action}` }),
+      again: wish.again === true && isCutOff(this.view.reach.knowledge, { action: `${provider}/${lever.action}`, provider }),
     });
   }
 }

@@ -1,15 +1,16 @@
 import type { Assessment, Consumer, Exposure, InventoryFinding, ProviderFinding, Store } from '../domain/assessment.ts';
 import type { Hash } from '../domain/canonical.ts';
 import { type CredentialNode, type GraphNode, nodeId, type Residual, titleOf } from '../domain/credential.ts';
-import { liftOf } from '../domain/lifts.ts';
+import { liftOfStep } from '../domain/lifts.ts';
 import type { Observation } from '../domain/observation.ts';
 import { type DoneStep, type Plan, stepKey, type Target } from '../domain/plan.ts';
 import { Proof, type ReportRecord } from '../domain/report.ts';
 import type { Situation } from '../domain/situation.ts';
 import { Extent } from '../domain/states.ts';
 import { condense, type GraphIndex, indexGraph, reach } from './graph.ts';
-import { kinds } from './kinds/index.ts';
+import { knowledgeOf, type Manifests } from './kinds/index.ts';
 import type { KindKnowledge, Lever, Principal } from './kinds/kind.ts';
+import { does } from './levers.ts';
 
 /**
  * Whether a credential of the incident can still do harm. `dead` and `expired` as seen; `off`: a step of ours, or a person's attested one, turned it off and nobody has
@@ -58,11 +59,11 @@ export interface Reach {
 export interface Done {
   readonly steps: readonly DoneStep[];
   /** The last step on that lever that is done and has not been taken back or lifted since. */
-  active(provider: string, lever: Pick<Lever, 'action' | 'target'>): DoneStep | undefined;
+  active(provider: string, lever: Pick<Lever, 'action' | 'target'> | undefined): DoneStep | undefined;
   /** How often a step on that lever has failed. */
-  failures(provider: string, lever: Pick<Lever, 'action' | 'target'>): number;
+  failures(provider: string, lever: Pick<Lever, 'action' | 'target'> | undefined): number;
   /** Who refused it, if somebody did. */
-  refusedBy(provider: string, lever: Pick<Lever, 'action' | 'target'>): string | undefined;
+  refusedBy(provider: string, lever: Pick<Lever, 'action' | 'target'> | undefined): string | undefined;
 }
 
 /** Indexes the done steps. */
@@ -74,16 +75,16 @@ export function indexDone(steps: readonly DoneStep[]): Done {
     if (list) list.push({ at, step });
     else byKey.set(key, [{ at, step }]);
   });
-  const all = (provider: string, { action, target }: Pick<Lever, 'action' | 'target'>) =>
-    byKey.get(stepKey(`${provider}/${action}`, target)) ?? [];
+  const all = (provider: string, lever: Pick<Lever, 'action' | 'target'> | undefined) =>
+    (lever && byKey.get(stepKey(`${provider}/${lever.action}`, lever.target))) ?? [];
   return {
     steps,
     active(provider, lever) {
       const last = all(provider, lever).findLast(({ step }) => step.state === 'done');
       if (!last) return undefined;
-      const lift = liftOf[lever.action];
+      const lift = liftOfStep(last.step.step);
       const lifted = lift
-        ? all(provider, { action: lift, target: lever.target }).some(({ at, step }) => at > last.at && step.state === 'done')
+        ? all(provider, { action: lift, target: last.step.step.target }).some(({ at, step }) => at > last.at && step.state === 'done')
         : false;
       return lifted ? undefined : last.step;
     },
@@ -96,9 +97,10 @@ export function indexDone(steps: readonly DoneStep[]): Done {
 export function reachOf(
   assessment: Pick<Assessment, 'credential' | 'finding' | 'exposedSince' | 'fresh'>,
   steps: readonly DoneStep[],
+  manifests?: Manifests,
 ): Reach {
   const { finding } = assessment;
-  const knowledge = kinds[finding.provider];
+  const knowledge = knowledgeOf(finding.provider, manifests);
   const index = indexGraph(finding.graph);
   const done = indexDone(steps);
   const rootId = nodeId(assessment.credential);
@@ -119,7 +121,8 @@ export function reachOf(
     }
   }
 
-  const rootPrincipal = knowledge?.principal(root.principal ?? finding.principal, finding.account);
+  const rootPrincipal =
+    knowledge?.itself(root, finding.account) ?? knowledge?.principal(root.principal ?? finding.principal, finding.account);
   const next = (id: string): readonly string[] => {
     const children = index.out(id, 'derives');
     return index.nodes.get(id)?.type === 'principal' ? [...children, ...index.into(id, 'acts-as')] : children;
@@ -158,7 +161,7 @@ export function reachOf(
       principal,
       depth: depths.get(id) ?? 0,
       origin: origins.get(id) ?? 'derived',
-      standing: standingOf(id, credential, principal, { knowledge, done, controls, finding, leaked: rootId }),
+      standing: standingOf(id, credential, principal, { knowledge, done, controls, finding, leaked: rootId, index }),
       fresh: fresh.has(id),
       madePrincipal: principalNode !== undefined && derived.has(principalNode) && principal?.id !== rootPrincipal?.id,
     };
@@ -224,7 +227,7 @@ function principalOf(
   account: string,
 ): Principal | undefined {
   if (!knowledge) return undefined;
-  return knowledge.principal(credential.principal ?? index.out(id, 'acts-as')[0], account);
+  return knowledge.itself(credential, account) ?? knowledge.principal(credential.principal ?? index.out(id, 'acts-as')[0], account);
 }
 
 function standingOf(
@@ -237,6 +240,7 @@ function standingOf(
     readonly controls: Map<string, DoneStep | undefined>;
     readonly finding: ProviderFinding;
     readonly leaked: string;
+    readonly index: GraphIndex;
   },
 ): Standing {
   const { knowledge, done, finding } = on;
@@ -258,18 +262,21 @@ function standingOf(
       if (step && !seenSince(step, ['probe', 'administrator'])) return Standing.OFF;
     }
   }
+  if (knowledge && makersEnded(id, credential, { ...on, knowledge }).some((step) => !seenSince(step, ['probe', 'administrator'])))
+    return Standing.OFF;
   if (live.state === 'no') return Standing.DEAD;
   if (credential.expiresAt && Date.parse(credential.expiresAt) <= Date.parse(finding.providerTime)) return Standing.EXPIRED;
   if (knowledge && principal) {
+    const deny = principal.kind === 'user' ? knowledge.deny(principal) : undefined;
     for (const action of knowledge.stoppedBy(credential)) {
-      const lever = action === 'deny-principal' ? knowledge.deny(principal) : knowledge.cutOff(principal);
-      if (lever.action !== action) continue;
+      const lever = action === deny?.action ? deny : knowledge.cutOff(principal);
+      if (lever?.action !== action) continue;
       const key = `${action}\n${principal.id}`;
       if (!on.controls.has(key)) on.controls.set(key, controlOf(done, knowledge, lever));
       const step = on.controls.get(key);
       // An administrator's look-up says that it exists, which a control on its principal does not change; only its own use would.
       if (!step || seenSince(step, ['probe'])) continue;
-      if (action === 'deny-principal') return Standing.STOPPED;
+      if (lever === deny) return Standing.STOPPED;
       const stamp = stampOf(step, knowledge);
       if (stamp === undefined) continue;
       // The leaked one was there before any step of this incident, whenever it was issued.
@@ -277,6 +284,25 @@ function standingOf(
     }
   }
   return live.state === 'yes' ? Standing.STANDS : Standing.UNKNOWN;
+}
+
+/** The steps by which whatever made it was ended, as far as that ends it as well. */
+function makersEnded(
+  id: string,
+  credential: CredentialNode,
+  on: { readonly knowledge: KindKnowledge; readonly done: Done; readonly index: GraphIndex; readonly finding: ProviderFinding },
+): readonly DoneStep[] {
+  const { knowledge, done, index, finding } = on;
+  const fatal = knowledge.diesBy(credential);
+  if (fatal.length === 0) return [];
+  return index.into(id, 'derives').flatMap((from) => {
+    const maker = index.nodes.get(from)?.credential;
+    const principal = maker && principalOf(from, maker, index, knowledge, finding.account);
+    if (!maker || !principal) return [];
+    return [knowledge.remove(maker, principal), knowledge.disable(maker, principal)].flatMap((lever) =>
+      lever && fatal.includes(lever.action) ? (done.active(knowledge.provider, lever) ?? []) : [],
+    );
+  });
 }
 
 /** The step that put a control on a principal: the engine's own, or the attested one of a person where the engine's has failed too often. */
@@ -291,7 +317,8 @@ export function controlOf(done: Done, knowledge: Pick<KindKnowledge, 'provider'>
  */
 export function stampOf(step: DoneStep, knowledge: Pick<KindKnowledge, 'longestChild'>): number | undefined {
   if (step.residual?.stamp) return Date.parse(step.residual.stamp);
-  if (step.residual?.until) return Date.parse(step.residual.until) - knowledge.longestChild * 1000;
+  if (step.residual?.until && Number.isFinite(knowledge.longestChild))
+    return Date.parse(step.residual.until) - knowledge.longestChild * 1000;
   return step.effectiveAt ? Date.parse(step.effectiveAt) : undefined;
 }
 
@@ -308,13 +335,13 @@ export const isHarmless = (standing: Standing): boolean => harmless.includes(sta
  * How far the incident is contained. `yes` only if every credential it reaches is dead, expired, turned off, or stopped by a control in effect, and a sweep that counts has found no
  * other; `unknown` where that cannot be said. What is foreign or handled by hand is contained by nothing but an attested step.
  */
-export function containedExtent(assessment: Assessment, done: readonly DoneStep[]): Extent {
-  const { members } = reachOf(assessment, done);
+export function containedExtent(assessment: Assessment, done: readonly DoneStep[], manifests?: Manifests): Extent {
+  const { members } = reachOf(assessment, done, manifests);
   const stands = members.some((member) => member.standing === Standing.STANDS);
   const safe = members.some((member) => isHarmless(member.standing));
   if (stands) return safe ? Extent.PARTIAL : Extent.NO;
   if (members.some((member) => member.standing === Standing.UNKNOWN)) return Extent.UNKNOWN;
-  switch (sweptOf(assessment, done)) {
+  switch (sweptOf(assessment, done, manifests)) {
     case 'yes':
       return Extent.YES;
     case 'no':
@@ -325,8 +352,12 @@ export function containedExtent(assessment: Assessment, done: readonly DoneStep[
 }
 
 /** Whether the sweep counts. Where no provider can sweep, a person's attested one does. */
-export function sweptOf(assessment: Pick<Assessment, 'swept' | 'finding'>, done: readonly DoneStep[]): Observation['state'] {
-  if (kinds[assessment.finding.provider]) return assessment.swept.state;
+export function sweptOf(
+  assessment: Pick<Assessment, 'swept' | 'finding' | 'credential'>,
+  done: readonly DoneStep[],
+  manifests?: Manifests,
+): Observation['state'] {
+  if (knowledgeOf(assessment.finding.provider, manifests)?.handles(assessment.credential)) return assessment.swept.state;
   return done.some((each) => each.state === 'done' && each.step.action === 'manual/sweep') ? 'yes' : assessment.swept.state;
 }
 
@@ -334,21 +365,27 @@ export function sweptOf(assessment: Pick<Assessment, 'swept' | 'finding'>, done:
  * How far the credential is replaced. `yes`: every store has the new one, every consumer was seen on it, and the old one is dead or off; or a person attested
  * that it was replaced by hand. `no` before anything was made.
  */
-export function rotatedExtent(assessment: Assessment, steps: readonly DoneStep[], inventory: InventoryFinding): Extent {
+export function rotatedExtent(
+  assessment: Assessment,
+  steps: readonly DoneStep[],
+  inventory: InventoryFinding,
+  manifests?: Manifests,
+): Extent {
+  const { root, knowledge } = reachOf(assessment, steps, manifests);
   const finished = steps.filter((each) => each.state === 'done');
   const was = (name: string) => finished.filter((each) => each.step.action.endsWith(`/${name}`));
   const attested = finished.some((each) => each.step.action === 'manual/replace');
-  const mint = was('mint-key').at(-1);
+  const mint = finished.findLast((each) => does(knowledge, 'mint', each.step));
   if (!mint && !attested) return Extent.NO;
-  const { root } = reachOf(assessment, steps);
   const oldGone = root.standing === Standing.DEAD || root.standing === Standing.OFF || root.standing === Standing.EXPIRED;
   if (!mint) return oldGone ? Extent.YES : Extent.PARTIAL;
-  const { stores, consumers } = concerning(inventory, root.principal, assessment.finding);
+  const { stores, consumers } = concerning(inventory, root.principal, assessment.finding, manifests);
   const attestedFor = new Set(was('deliver').map((each) => each.step.target.store));
   const delivered = stores.every(
     (store) => attestedFor.has(store.id) || was('distribute-secret').some((each) => onStore(each.step.target, store)),
   );
-  const moved = consumers.every((consumer) => was('watch-new-use').some((each) => each.step.target.consumer === consumer.id));
+  const seen = finished.filter((each) => does(knowledge, 'watchNewUse', each.step) || each.step.action === 'manual/see-new-use');
+  const moved = consumers.every((consumer) => seen.some((each) => each.step.target.consumer === consumer.id));
   return delivered && moved && oldGone ? Extent.YES : Extent.PARTIAL;
 }
 
@@ -360,8 +397,9 @@ export function concerning(
   inventory: InventoryFinding,
   principal: Principal | undefined,
   finding: Pick<ProviderFinding, 'provider' | 'account'>,
+  manifests?: Manifests,
 ): { readonly stores: readonly Store[]; readonly consumers: readonly Consumer[] } {
-  const knowledge = kinds[finding.provider];
+  const knowledge = knowledgeOf(finding.provider, manifests);
   const stores = inventory.stores.filter(
     (store) => principal !== undefined && knowledge?.principal(store.principal, finding.account)?.id === principal.id,
   );
@@ -384,9 +422,10 @@ export function freshNodes(
   finding: Pick<ProviderFinding, 'graph' | 'provider'>,
   known: readonly string[],
   made: readonly Readonly<Record<string, string>>[] = [],
+  manifests?: Manifests,
 ): string[] {
   const before = new Set(known);
-  const knowledge = kinds[finding.provider];
+  const knowledge = knowledgeOf(finding.provider, manifests);
   return finding.graph.nodes
     .filter(
       ({ id, credential }) => credential && !before.has(id) && !(knowledge && made.some((each) => knowledge.madeBy(credential, each))),
@@ -406,6 +445,7 @@ export interface Merge {
   readonly done?: readonly DoneStep[];
   readonly depth?: Assessment['depth'];
   readonly previous?: Assessment;
+  readonly manifests?: Manifests;
 }
 
 /** A place nobody knows may be public, and so is worse than one known to be internal. */
@@ -486,17 +526,25 @@ export function assessmentOf(merge: Merge): Assessment {
     ...(since ? { exposedSince: since } : {}),
     ...(sealed ? { sealed } : {}),
     finding,
-    fresh: freshNodes(finding, merge.known, merge.done?.flatMap((each) => (each.made ? [each.made] : [])) ?? []),
+    fresh: freshNodes(finding, merge.known, merge.done?.flatMap((each) => (each.made ? [each.made] : [])) ?? [], merge.manifests),
     swept: merge.swept,
   };
 }
 
 /** True where nothing lives, nothing is owed, and the sweep counts: with no residual left the incident may close. A canary is owed nothing. */
-export function isSettled(assessment: Assessment, done: readonly DoneStep[], plan: Pick<Plan, 'steps'>): boolean {
+export function isSettled(assessment: Assessment, done: readonly DoneStep[], plan: Pick<Plan, 'steps'>, manifests?: Manifests): boolean {
   if (plan.steps.length > 0) return false;
   if (assessment.finding.canary) return true;
   if (assessment.finding.ours.state === 'no') return done.some((each) => each.state === 'done' && each.step.action === 'manual/tell-owner');
-  return sweptOf(assessment, done) === 'yes' && containedExtent(assessment, done) === Extent.YES;
+  return sweptOf(assessment, done, manifests) === 'yes' && containedExtent(assessment, done, manifests) === Extent.YES;
+}
+
+/** Whether something that stops it can be taken back: it can be turned off, or its principal can be stopped for a while. */
+function canBeTakenBack(knowledge: KindKnowledge | undefined, { credential, principal }: Member): boolean {
+  if (!knowledge || principal?.kind !== 'user') return false;
+  if (knowledge.disable(credential, principal)) return true;
+  const stoppedBy = knowledge.stoppedBy(credential);
+  return [knowledge.deny(principal), knowledge.cutOff(principal)].some((lever) => lever && stoppedBy.includes(lever.action));
 }
 
 /** What {@link situationOf} is made from. */
@@ -512,14 +560,17 @@ export interface Circumstances {
   readonly ownTargets?: readonly string[];
   /** The name of a budget that is spent. */
   readonly budgetSpent?: string;
+  readonly manifests?: Manifests;
 }
 
 /** The situation that policy judges. Nothing in it falls because the engine has acted: what it turned off counts as having lived. */
 export function situationOf(circumstances: Circumstances): Situation {
   const { assessment, inventory, done } = circumstances;
   const { finding } = assessment;
-  const { knowledge, root, members } = reachOf(assessment, done);
-  const { consumers } = concerning(inventory, root.principal, finding);
+  const { manifests } = circumstances;
+  const { knowledge, root, members } = reachOf(assessment, done, manifests);
+  const { consumers } = concerning(inventory, root.principal, finding, manifests);
+  const handled = knowledge?.handles(root.credential) === true;
   const others = members.filter((each) => each.origin !== 'leaked' && each.origin !== 'doubtful');
   const madeKeys = knowledge !== undefined && others.some((each) => each.origin === 'derived' && knowledge.standsAlone(each.credential));
   const identifiers = [
@@ -544,8 +595,8 @@ export function situationOf(circumstances: Circumstances): Situation {
     misused: madeKeys ? 'yes' : finding.misuse.state,
     foreign: opposite[finding.ours.state],
     privilege: finding.privilege,
-    handled: knowledge !== undefined,
-    reversible: knowledge !== undefined && root.principal?.kind === 'user' && root.principal.account === finding.account,
+    handled,
+    reversible: handled && root.principal?.account === finding.account && canBeTakenBack(knowledge, root),
     canary: finding.canary,
     protected: inventory.protectedTargets.some((each) => named.has(each)),
     own: self.some((each) => named.has(each)),

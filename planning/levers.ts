@@ -1,14 +1,26 @@
-import { liftOf } from '../domain/lifts.ts';
+import { canonicalJson } from '../domain/canonical.ts';
 import type { PlanStep } from '../domain/plan.ts';
+import type { KindKnowledge, Lever, Part } from './kinds/kind.ts';
 
-/** Actions that refuse what acts as a principal and was issued before a stamp; without the provider's name. */
-const cutOffs: readonly string[] = ['cut-off-sessions', 'cut-off-role'];
-const lifts: readonly string[] = cutOffs.flatMap((action) => liftOf[action] ?? []);
+type Acted = Pick<PlanStep, 'action' | 'provider'>;
 
-const nameOf = (step: Pick<PlanStep, 'action'>): string => step.action.split('/')[1] ?? '';
+/** The action of a step without its provider's name. */
+export const actionName = (step: Acted): string => step.action.slice(step.provider.length + 1);
+
+/** True for a step that does that part of dealing with a credential of the system that is known. */
+export const does = (knowledge: KindKnowledge | undefined, part: Part, step: Acted): boolean =>
+  knowledge !== undefined && step.provider === knowledge.provider && knowledge.actions[part].includes(actionName(step));
 
 /** True for a step that stamps a user or a role. */
-export const isCutOff = (step: Pick<PlanStep, 'action'>): boolean => cutOffs.includes(nameOf(step));
+export const isCutOff = (knowledge: KindKnowledge | undefined, step: Acted): boolean => does(knowledge, 'cutOff', step);
 
 /** True for a step that takes such a stamp away. */
-export const isLiftOfCutOff = (step: Pick<PlanStep, 'action'>): boolean => lifts.includes(nameOf(step));
+export const isLiftOfCutOff = (knowledge: KindKnowledge | undefined, step: Acted): boolean => does(knowledge, 'liftCutOff', step);
+
+/** True for a step that pulls that lever. */
+export const pulls = (
+  step: Acted & Pick<PlanStep, 'target'>,
+  provider: string,
+  lever: Pick<Lever, 'action' | 'target'> | undefined,
+): boolean =>
+  lever !== undefined && step.action === `${provider}/${lever.action}` && canonicalJson(step.target) === canonicalJson(lever.target);

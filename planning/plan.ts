@@ -1,14 +1,15 @@
-import type { Residual } from '../domain/credential.ts';
-import type { Plan } from '../domain/plan.ts';
+import type { CredentialNode, Residual } from '../domain/credential.ts';
+import type { Plan, PlanStep } from '../domain/plan.ts';
 import { Mode } from '../domain/policy.ts';
 import { Proof } from '../domain/report.ts';
 import { contain } from './contain.ts';
 import { type AccountTerms, Draft, Gate, listed, type View } from './draft.ts';
 import { concerning, containedExtent, isHarmless, type Member, reachOf, Standing, sweptOf } from './facts.ts';
 import type { PlanInput } from './input.ts';
-import { isCutOff, isLiftOfCutOff } from './levers.ts';
+import type { KindKnowledge, Principal } from './kinds/kind.ts';
+import { does, isCutOff, isLiftOfCutOff, pulls } from './levers.ts';
 import { byHandOnly, tellOwner } from './manual.ts';
-import { rotate } from './rotate.ts';
+import { liftDeny, rotate } from './rotate.ts';
 
 export type { PlanInput } from './input.ts';
 
@@ -49,7 +50,7 @@ function contentOf(input: PlanInput): Content {
   const draft = new Draft(bare);
   const finish = (purpose: Plan['purpose']): Content => {
     draft.residuals.unshift(
-      ...standingResiduals(input, draft.view.reach.members).filter((each) => !draft.residuals.some((other) => other.what === each.what)),
+      ...standingResiduals(input, draft.view.reach).filter((each) => !draft.residuals.some((other) => other.what === each.what)),
     );
     gateQuestions(input, draft);
     return {
@@ -170,7 +171,7 @@ function respond(view: View, draft: Draft, input: PlanInput): Plan['purpose'] {
   if (draft.steps.length > 0) return 'rotate';
   release(view, draft, input);
   if (draft.steps.length > 0) return 'release';
-  const extent = containedExtent(input.assessment, input.done);
+  const extent = containedExtent(input.assessment, input.done, input.manifests);
   draft.note(
     extent === 'yes'
       ? 'Nothing is left to do: what the leak reached is dead or stopped, and the sweep found nothing more.'
@@ -210,13 +211,18 @@ function release(view: View, draft: Draft, input: PlanInput): void {
     (each) => knowledge.standsAlone(each.credential) && (each.standing === Standing.STANDS || each.standing === Standing.UNKNOWN),
   );
   if (alive.length > 0 && !input.rolledBack) return;
-  for (const [id, due] of cutOffs(input, reach.members)) {
+  // A deny that nothing narrower replaces is dated as well.
+  if (!input.rolledBack && input.verdict.mode === Mode.PASS && !knowledge.cutOff(view.principal))
+    liftDeny(view, draft, { state: 'done', id: '' });
+  for (const [id, due] of cutOffs(input, reach.members, knowledge)) {
     const principal = knowledge.principal(id, view.account);
-    if (!principal || Date.parse(due) > Date.parse(view.providerTime)) continue;
+    // Where there is no narrower control, what an undo has left standing is the deny.
+    const lever = principal && (knowledge.liftCutOff(principal) ?? knowledge.liftDeny(principal));
+    if (!principal || !lever || Date.parse(due) > Date.parse(view.providerTime)) continue;
     draft.want({
       provider: knowledge.provider,
       account: principal.account,
-      lever: knowledge.liftCutOff(principal),
+      lever,
       promised: true,
       params: { until: [due] },
       impact: 'none',
@@ -228,12 +234,16 @@ function release(view: View, draft: Draft, input: PlanInput): void {
 /**
  * Cut-offs that still stand, by principal, and until when: not before the last credential that it is known to stop has expired. One that an undo has left standing counts as well.
  */
-function cutOffs(input: PlanInput, members: readonly Member[]): ReadonlyMap<string, string> {
+function cutOffs(input: PlanInput, members: readonly Member[], knowledge: KindKnowledge | undefined): ReadonlyMap<string, string> {
   const standing = new Map<string, string>();
   for (const { step, state, residual } of input.done) {
     if (!step.hold) continue;
-    if (state === 'done' && isLiftOfCutOff(step)) standing.delete(step.hold);
-    else if (residual?.until && (isCutOff(step) || state === 'undone')) {
+    if (
+      state === 'done' &&
+      (isLiftOfCutOff(knowledge, step) || (knowledge?.actions.cutOff.length === 0 && does(knowledge, 'liftDeny', step)))
+    )
+      standing.delete(step.hold);
+    else if (residual?.until && (isCutOff(knowledge, step) || state === 'undone')) {
       const there = standing.get(step.hold);
       if (!there || Date.parse(residual.until) > Date.parse(there)) standing.set(step.hold, residual.until);
     }
@@ -247,9 +257,9 @@ function cutOffs(input: PlanInput, members: readonly Member[]): ReadonlyMap<stri
 }
 
 /** What must stand on, and until when: from the steps that left it, less what was lifted since. */
-function standingResiduals(input: PlanInput, members: readonly Member[]): Residual[] {
+function standingResiduals(input: PlanInput, { members, knowledge }: View['reach']): Residual[] {
   const stamped = new Map<string, { readonly residual: Residual; readonly until: string }>();
-  const dates = cutOffs(input, members);
+  const dates = cutOffs(input, members, knowledge);
   const out = new Map<string, Residual>();
   for (const { step, residual } of input.done) {
     if (!residual) continue;
@@ -283,7 +293,8 @@ function killSheet(view: View, draft: Draft, input: PlanInput, why: string): voi
     onSilence: 'hold',
   });
   for (const step of would.steps) {
-    const subject = step.target.accessKeyId ?? step.target.user ?? step.target.role ?? step.target.path ?? step.id;
+    const named = step.provider === 'manual' ? undefined : Object.entries(step.target).findLast(([name]) => name !== 'account')?.[1];
+    const subject = step.target.accessKeyId ?? step.target.user ?? step.target.role ?? step.target.path ?? named ?? step.id;
     const wanted = draft.wantManual({
       action: 'by-hand',
       target: { of: step.action, round: String(input.round), ...step.target, account: step.account },
@@ -311,7 +322,7 @@ function killSheet(view: View, draft: Draft, input: PlanInput, why: string): voi
 
 /** What the containment costs each consumer, as far as the machine alone decides. */
 function predictContainment(view: View, draft: Draft): void {
-  const from = draft.steps.find((each) => each.impact === 'outage' && !isCutOff(each));
+  const from = draft.steps.find((each) => each.impact === 'outage' && !isCutOff(view.knowledge, each));
   if (!from) return;
   const full = view.slots !== undefined && view.slots.used >= view.slots.limit;
   for (const consumer of view.consumers) {
@@ -339,11 +350,13 @@ function gateQuestions(input: PlanInput, draft: Draft): void {
   const asked = at(Gate.OUTAGE);
   if (asked.length > 0) {
     const root = draft.view.reach;
-    const disables = asked.filter((each) => each.action.endsWith('/disable-key'));
-    const roles = asked.filter((each) => each.target.role !== undefined && isCutOff(each));
-    const mint = asked.some((each) => each.action.endsWith('/mint-key'));
+    const { knowledge } = root;
+    const disables = asked.filter((each) => does(knowledge, 'disable', each));
+    const cut = (knowledge?.actions.cutOff.length ?? 0) > 0;
+    const roles = asked.filter((each) => each.target.role !== undefined && isCutOff(knowledge, each));
+    const mint = asked.some((each) => does(knowledge, 'mint', each));
     const delivered = asked.filter((each) => each.action.endsWith('/distribute-secret')).map((each) => each.target.path ?? '');
-    const watched = asked.filter((each) => each.action.endsWith('/watch-new-use')).flatMap((each) => each.target.consumer ?? []);
+    const watched = asked.filter((each) => does(knowledge, 'watchNewUse', each)).flatMap((each) => each.target.consumer ?? []);
     const hurt = asked.filter((each) => each.impact === 'outage').flatMap((each) => each.affects);
     const perhaps = asked.filter((each) => each.impact === 'possible').flatMap((each) => each.affects);
     const sentences = [
@@ -355,7 +368,7 @@ function gateQuestions(input: PlanInput, draft: Draft): void {
         : []),
       ...(disables.length > 0
         ? [
-            `Then ${listed(disables.map((each) => each.target.accessKeyId ?? ''))} ${disables.length === 1 ? 'is' : 'are'} turned off, and sessions issued before are refused.`,
+            `Then ${listed(disables.map((each) => memberOn(root, each)?.name ?? ''))} ${disables.length === 1 ? 'is' : 'are'} turned off${cut ? ', and sessions issued before are refused' : ''}.`,
           ]
         : []),
       ...(roles.length > 0
@@ -373,10 +386,10 @@ function gateQuestions(input: PlanInput, draft: Draft): void {
   }
   const removed = at(Gate.IRREVERSIBLE);
   if (removed.length > 0) {
-    const { members } = draft.view.reach;
+    const { knowledge } = draft.view.reach;
     const words = removed.map((each) => {
-      const key = each.target.accessKeyId ?? Object.values(each.target).at(-1) ?? '';
-      const member = members.find((other) => other.credential.locator.accessKeyId === key);
+      const { member, name, of } = memberOn(draft.view.reach, each) ?? {};
+      const key = name ?? Object.values(each.target).at(-1) ?? '';
       const what =
         member?.origin === 'leaked'
           ? 'the leaked key'
@@ -385,12 +398,12 @@ function gateQuestions(input: PlanInput, draft: Draft): void {
             : member
               ? 'made while the leak was open, and evidence of it'
               : 'turned off, used by nobody, and in the way of a new key';
-      return `${key} of ${each.target.user ?? 'its principal'} (${what})`;
+      return `${key} of ${of ?? 'its principal'} (${what})`;
     });
     const waiting = draft.predicted.filter(
       (each) =>
         draft.steps.some(
-          (step) => step.action.endsWith('/mint-key') && step.needs.some((need) => removed.some((other) => other.id === need)),
+          (step) => does(knowledge, 'mint', step) && step.needs.some((need) => removed.some((other) => other.id === need)),
         ) && each.consumer,
     );
     const because = draft.manifestOf(removed[0]?.provider ?? '', removed[0]?.action.split('/')[1] ?? '')?.irreversibleBecause;
@@ -424,6 +437,28 @@ function gateQuestions(input: PlanInput, draft: Draft): void {
     );
 }
 
+/** Which credential a step turns off or removes, and how it is called; a bystander's is named by the step alone. */
+function memberOn(
+  { members, knowledge, index, root }: View['reach'],
+  step: PlanStep,
+): { readonly member?: Member; readonly name: string; readonly of: string } | undefined {
+  if (!knowledge) return undefined;
+  const on = (credential: CredentialNode, principal: Principal | undefined) =>
+    principal !== undefined &&
+    [knowledge.disable(credential, principal), knowledge.remove(credential, principal)].some((lever) =>
+      pulls(step, knowledge.provider, lever),
+    );
+  for (const member of members)
+    if (on(member.credential, member.principal))
+      return { member, name: knowledge.nameOf(member.credential), of: member.principal?.name ?? 'its principal' };
+  for (const { id, credential } of index.nodes.values()) {
+    if (!credential) continue;
+    const principal = knowledge.principal(credential.principal ?? index.out(id, 'acts-as')[0], root.principal?.account ?? '');
+    if (on(credential, principal)) return { name: knowledge.nameOf(credential), of: principal?.name ?? 'its principal' };
+  }
+  return undefined;
+}
+
 function stubbornWords(hurt: readonly string[], names: ReadonlyMap<string, PlanInput['inventory']['consumers'][number]>): string[] {
   const sentences: string[] = [];
   for (const id of new Set(hurt)) {
@@ -455,7 +490,7 @@ function bareView(input: PlanInput) {
     asking: claim || verdict.mode !== Mode.ACT,
     manifests: input.manifests,
     protectedTargets: new Set([...verdict.protected, ...input.inventory.protectedTargets]),
-    reach: reachOf(assessment, input.done),
+    reach: reachOf(assessment, input.done, input.manifests),
   };
 }
 
@@ -465,14 +500,16 @@ export function viewOf(input: PlanInput, bare: ReturnType<typeof bareView> = bar
   const { finding } = assessment;
   const { knowledge, root } = bare.reach;
   const manifest = input.manifests[finding.provider];
-  if (!knowledge || !manifest || root.principal?.kind !== 'user' || root.principal.account !== finding.account) return undefined;
-  const { stores, consumers } = concerning(input.inventory, root.principal, finding);
+  if (!knowledge?.handles(root.credential) || !manifest || root.principal?.kind !== 'user' || root.principal.account !== finding.account)
+    return undefined;
+  const { stores, consumers } = concerning(input.inventory, root.principal, finding, input.manifests);
   const timing = termsOf(input).find((each) => each.provider === finding.provider && each.account === finding.account)?.settings?.timing as
     | Readonly<Record<string, unknown>>
     | undefined;
   const seconds = (name: string, otherwise: number) => (typeof timing?.[name] === 'number' ? timing[name] : otherwise) / 1000;
   const limit = manifest.kinds.find((each) => each.kind === assessment.credential.kind)?.overlap;
-  const slots = finding.slots ?? (typeof limit === 'number' ? { used: countKeys(bare.reach, root.principal.id), limit } : undefined);
+  const slots =
+    finding.slots ?? (typeof limit === 'number' ? { used: countKeys(bare.reach, root.principal.id, finding.account), limit } : undefined);
   return {
     ...bare,
     knowledge,
@@ -485,19 +522,20 @@ export function viewOf(input: PlanInput, bare: ReturnType<typeof bareView> = bar
     everyone: input.inventory.consumers,
     secretsRead: finding.secretsRead,
     sealed: assessment.sealed,
-    swept: sweptOf(assessment, input.done),
+    swept: sweptOf(assessment, input.done, input.manifests),
     propagation: seconds('propagationMs', manifest.propagationMs),
     logLag: seconds('logLagMs', Math.max(0, ...manifest.logs.map((log) => log.usualLagMs))),
   };
 }
 
-function countKeys(reach: View['reach'], principal: string): number {
+function countKeys(reach: View['reach'], principal: string, account: string): number {
   const { knowledge } = reach;
   let count = 0;
   for (const { credential } of reach.index.nodes.values()) {
     if (!credential || !knowledge?.standsAlone(credential)) continue;
     if (credential.live.state === 'no' && credential.status === undefined) continue;
-    if (credential.principal === principal) count++;
+    if (credential.kind !== reach.root.credential.kind) continue;
+    if ((knowledge.principal(credential.principal, account)?.id ?? credential.principal) === principal) count++;
   }
   return count;
 }

@@ -1,8 +1,11 @@
 import type { Consumer, Store } from '../domain/assessment.ts';
-import { contain, cutOffRoles, offKeys } from './contain.ts';
-import { type Draft, Gate, listed, mostFailures, type View, type Wanted } from './draft.ts';
+import type { DoneStep } from '../domain/plan.ts';
+import { contain, cutOffRoles, diesWithMaker, offKeys } from './contain.ts';
+import { type Draft, fill, Gate, listed, mostFailures, type View, type Wanted } from './draft.ts';
 import { isGone, isHarmless, type Member, Standing, stampOf } from './facts.ts';
 import { reach as reachFrom } from './graph.ts';
+import { turnOff } from './kinds/kind.ts';
+import { does, pulls } from './levers.ts';
 
 /** Whatever the manifest of a store's system must be able to do for its store to be written to. */
 const storeActions = ['stage-secret', 'distribute-secret', 'watch-readers'] as const;
@@ -19,6 +22,8 @@ export const stubborn = (consumer: Consumer): boolean => consumer.rereads === 'n
 export function rotate(view: View, draft: Draft): void {
   if (!view.knowledge.standsAlone(view.reach.root.credential)) {
     draft.note(`${view.reach.root.title} is made anew by whoever uses it, from a credential of its own, so there is nothing to replace.`);
+    // What stopped it is taken off all the same, once there is nothing left for it to stop.
+    if (!view.knowledge.cutOff(view.principal)) liftDeny(view, draft, { state: 'done', id: '' });
     return;
   }
   const { reach, knowledge, principal, stores } = view;
@@ -28,9 +33,10 @@ export function rotate(view: View, draft: Draft): void {
 
   const automatic = stores.filter((store) => storeActions.every((action) => draft.manifestOf(store.provider, action)));
   const first = automatic[0];
-  const mintLever = knowledge.mint(principal);
+  const mintLever = knowledge.mint(principal, root.credential);
   const byMachine =
     first !== undefined &&
+    mintLever !== undefined &&
     done.failures(knowledge.provider, mintLever) < mostFailures &&
     draft.manifestOf(knowledge.provider, mintLever.action) !== undefined;
 
@@ -39,7 +45,7 @@ export function rotate(view: View, draft: Draft): void {
 
   let moved: Wanted[];
   let minted: Wanted;
-  if (!byMachine || first === undefined) {
+  if (!byMachine || first === undefined || mintLever === undefined) {
     minted = replaceByHand(view, draft, before);
     moved = [minted];
   } else {
@@ -59,18 +65,22 @@ export function rotate(view: View, draft: Draft): void {
   }
 
   if (!off && !room.brokenFirst) {
-    const quiet = draft.want({
-      provider: knowledge.provider,
-      account: principal.account,
-      lever: knowledge.watchOldQuiet(root.credential, principal),
-      after: moved,
-      impact: 'none',
-      // A quiet that was seen while somebody had still to move says nothing.
-      again: moved.some((each) => each.state === 'planned'),
-    });
-    const disabled = disableRoot(view, draft, quiet.state === 'planned' ? [...before, quiet] : [...before, ...moved, quiet]);
+    const watch = knowledge.watchOldQuiet(root.credential, principal);
+    const quiet =
+      watch &&
+      draft.want({
+        provider: knowledge.provider,
+        account: principal.account,
+        lever: watch,
+        after: moved,
+        impact: 'none',
+        // A quiet that was seen while somebody had still to move says nothing.
+        again: moved.some((each) => each.state === 'planned'),
+      });
+    const settled = quiet === undefined ? moved : quiet.state === 'planned' ? [quiet] : [...moved, quiet];
+    const disabled = disableRoot(view, draft, [...before, ...settled]);
     const cut = cutOff(view, draft, [disabled], before);
-    removeAll(view, draft, [disabled, cut, ...cutOffRoles(view, draft, disabled, before)]);
+    removeAll(view, draft, [disabled, ...cut, ...cutOffRoles(view, draft, disabled, before)]);
   } else {
     if (!byMachine && off) liftDeny(view, draft, minted);
     removeAll(view, draft, moved);
@@ -80,7 +90,7 @@ export function rotate(view: View, draft: Draft): void {
 
 /** The last mint whose credential is not known to have died since. */
 function liveMint({ reach, knowledge, principal }: View): string | undefined {
-  const step = reach.done.active(knowledge.provider, knowledge.mint(principal));
+  const step = reach.done.active(knowledge.provider, knowledge.mint(principal, reach.root.credential));
   if (!step) return undefined;
   for (const id of reach.ours) {
     const credential = reach.index.nodes.get(id)?.credential;
@@ -122,11 +132,14 @@ function findRoom(
   const disabled = disableRoot(view, draft, before, true);
   const cut = cutOff(view, draft, [disabled], before);
   const stamped = cutOffRoles(view, draft, disabled, before);
+  const lever = knowledge.remove(reach.root.credential, principal);
+  // Where removing is what turns it off, that has made the room.
+  if (!lever || draft.steps.some((each) => pulls(each, knowledge.provider, lever))) return { freed: [disabled], brokenFirst: true };
   const freed = draft.want({
     provider: knowledge.provider,
     account: principal.account,
-    lever: knowledge.remove(reach.root.credential, principal),
-    after: [...before, disabled, cut, ...stamped],
+    lever,
+    after: [...before, disabled, ...cut, ...stamped],
     impact: 'outage',
     affects: view.consumers.map((each) => each.id),
     again: reach.root.standing === Standing.STANDS,
@@ -165,10 +178,12 @@ function deadKeys({ reach, knowledge, principal }: View): readonly Dead[] {
 
 function remove(view: View, draft: Draft, key: Pick<Dead, 'credential' | 'member'>, after: readonly Wanted[]): Wanted {
   const principal = key.member?.principal ?? view.principal;
+  const lever = view.knowledge.remove(key.credential, principal);
+  if (!lever) return { state: 'blocked' };
   return draft.want({
     provider: view.knowledge.provider,
     account: principal.account,
-    lever: view.knowledge.remove(key.credential, principal),
+    lever,
     after,
     impact: 'none',
   });
@@ -180,16 +195,12 @@ function removeAll(view: View, draft: Draft, after: readonly Wanted[]): void {
   for (const member of reach.members) {
     if (!knowledge.standsAlone(member.credential) || member.principal?.account !== view.account || member.origin === 'doubtful') continue;
     const lever = knowledge.remove(member.credential, member.principal);
-    if (
-      draft.steps.some(
-        (each) => each.action === `${knowledge.provider}/${lever.action}` && each.target.accessKeyId === lever.target.accessKeyId,
-      )
-    )
-      continue;
-    if (isGone(member.credential)) continue;
-    const disable = draft.steps.find(
-      (each) => each.action === `${knowledge.provider}/disable-key` && each.target.accessKeyId === lever.target.accessKeyId,
-    );
+    if (!lever || draft.steps.some((each) => pulls(each, knowledge.provider, lever))) continue;
+    if (isGone(member.credential) || diesWithMaker(view, member)) continue;
+    // What only the deny stops is stopped once the leaked one is off, by the round that sees it; until then the leaked one is not removed.
+    if (member.origin === 'leaked' && reach.members.some((each) => waitsForDeny(view, each))) continue;
+    const turnedOff = knowledge.disable(member.credential, member.principal);
+    const disable = draft.steps.find((each) => pulls(each, knowledge.provider, turnedOff));
     const own: Wanted[] = disable ? [{ state: 'planned', id: disable.id }] : [];
     remove(
       view,
@@ -200,13 +211,27 @@ function removeAll(view: View, draft: Draft, after: readonly Wanted[]): void {
   }
 }
 
+/** Whether it lives, and is stopped by nothing but a deny that nothing narrower replaces. */
+function waitsForDeny(view: View, member: Member): boolean {
+  const { knowledge, principal } = view;
+  const deny = knowledge.cutOff(principal) ? undefined : knowledge.deny(principal);
+  if (!deny || isHarmless(member.standing) || member.origin === 'leaked' || member.principal?.id !== principal.id) return false;
+  return (
+    !knowledge.standsAlone(member.credential) &&
+    !diesWithMaker(view, member) &&
+    knowledge.stoppedBy(member.credential).includes(deny.action)
+  );
+}
+
 function disableRoot(view: View, draft: Draft, after: readonly Wanted[], early = false): Wanted {
   const { reach, knowledge, principal, consumers } = view;
   const hurt = consumers.filter(stubborn);
+  const lever = turnOff(knowledge, reach.root.credential, principal);
+  if (!lever) return { state: 'blocked' };
   return draft.want({
     provider: knowledge.provider,
     account: principal.account,
-    lever: knowledge.disable(reach.root.credential, principal),
+    lever,
     ...(view.sealed ? { params: { sealed: { ...view.sealed } } } : {}),
     after,
     impact: early ? (consumers.length > 0 ? 'outage' : 'possible') : hurt.length > 0 || view.stores.length === 0 ? 'outage' : 'possible',
@@ -215,25 +240,31 @@ function disableRoot(view: View, draft: Draft, after: readonly Wanted[], early =
   });
 }
 
-/** Stamped once every key of the principal is off that is turned off at the same question. `before` are containments of what the leak made. */
-function cutOff(view: View, draft: Draft, own: readonly Wanted[], before: readonly Wanted[]): Wanted {
-  const { knowledge, principal, consumers } = view;
-  const action = `${knowledge.provider}/${knowledge.disable(view.reach.root.credential, principal).action}`;
+/** Stamped once every key of the principal is off that is turned off at the same question. `before` are containments of what the leak made. Nothing where there is no such control. */
+function cutOff(view: View, draft: Draft, own: readonly Wanted[], before: readonly Wanted[]): readonly Wanted[] {
+  const { knowledge, principal, consumers, reach } = view;
+  const lever = knowledge.cutOff(principal);
+  if (!lever) return [];
+  const ofPrincipal = reach.members.flatMap((each) =>
+    each.principal?.name === principal.name ? [knowledge.disable(each.credential, each.principal)] : [],
+  );
   const siblings = before.filter((each) => {
     const step = each.state === 'planned' ? draft.steps.find((other) => other.id === each.id) : undefined;
-    return step !== undefined && step.action === action && step.target.user === principal.name && step.gate === Gate.OUTAGE;
+    return step !== undefined && step.gate === Gate.OUTAGE && ofPrincipal.some((other) => pulls(step, knowledge.provider, other));
   });
   const after = [...own, ...siblings];
-  return draft.want({
-    provider: knowledge.provider,
-    account: principal.account,
-    lever: knowledge.cutOff(principal),
-    params: { keys: offKeys(view, draft, principal, after) },
-    after,
-    impact: 'possible',
-    affects: consumers.map((each) => each.id),
-    again: after.some((each) => each.state === 'planned'),
-  });
+  return [
+    draft.want({
+      provider: knowledge.provider,
+      account: principal.account,
+      lever,
+      params: { keys: offKeys(view, draft, principal, after) },
+      after,
+      impact: 'possible',
+      affects: consumers.map((each) => each.id),
+      again: after.some((each) => each.state === 'planned'),
+    }),
+  ];
 }
 
 /** Staging, delivery and the watch over readers for every store; then every consumer seen on the new one. */
@@ -333,14 +364,32 @@ function deliver(
       });
     }
     for (const consumer of readers) {
-      const lever = knowledge.watchNewUse(principal, consumer.id);
+      const lever = knowledge.watchNewUse(principal, consumer.id, view.reach.root.credential);
+      const held = [read, ...(on.lift ? [on.lift] : []), ...[restarted.get(consumer.id)].filter((each) => each !== undefined)];
+      if (!lever) {
+        moved.push(
+          draft.wantManual({
+            action: 'see-new-use',
+            target: { consumer: consumer.id, mint },
+            subject: consumer.id,
+            title: `By hand: see ${consumer.name} use its new key`,
+            byHand: `Look whether ${consumer.name} (${consumer.owner}, ${consumer.contact}) works with the new key of ${principal.name}: nothing here can see that.`,
+            question: `Has ${consumer.name} been seen to work with the new key of ${principal.name}? Nothing here can see that; ask ${consumer.owner} (${consumer.contact}).`,
+            phase: 'verify',
+            impact: 'none',
+            affects: [consumer.id],
+            after: held,
+          }),
+        );
+        continue;
+      }
       moved.push(
         draft.want({
           provider: knowledge.provider,
           account: principal.account,
           lever,
           params: { mint },
-          after: [read, ...(on.lift ? [on.lift] : []), ...[restarted.get(consumer.id)].filter((each) => each !== undefined)],
+          after: held,
           impact: 'none',
           again: view.reach.done.active(knowledge.provider, lever)?.step.params.mint !== mint,
           ...gate,
@@ -360,12 +409,18 @@ function replaceByHand(view: View, draft: Draft, after: readonly Wanted[]): Want
       ? `No store is known that holds the key of ${principal.name}, so the engine cannot deliver a new one.`
       : `The engine cannot make or deliver a new key of ${principal.name} into ${listed(stores.map((each) => each.path))}.`;
   draft.note(`${why} A person must.`);
+  const lever = view.knowledge.mint(principal, view.reach.root.credential);
+  const template = lever && draft.manifestOf(view.knowledge.provider, lever.action)?.byHand;
+  const mintedByHand =
+    view.knowledge.provider === 'aws'
+      ? `aws iam create-access-key --user-name ${principal.name}`
+      : template && fill(template, lever.target);
   return draft.wantManual({
     action: 'replace',
     target: { principal: principal.id },
     subject: principal.name,
     title: `By hand: make a new key of ${principal.name} and deliver it to whoever uses it`,
-    byHand: `${why}${full ? ' Both places for a key are taken: one must go first.' : ''} Make one (aws iam create-access-key --user-name ${principal.name}), give it to ${consumers.length > 0 ? named(consumers) : 'whatever uses the old one'}, and see it used.`,
+    byHand: `${why}${full ? ' Both places for a key are taken: one must go first.' : ''} Make one${mintedByHand === undefined ? '' : ` (${mintedByHand})`}, give it to ${consumers.length > 0 ? named(consumers) : 'whatever uses the old one'}, and see it used.`,
     question: `${why} Has whatever needs one been given a new key by hand, or does nothing need one?`,
     phase: 'distribute',
     impact: consumers.length > 0 ? 'outage' : 'possible',
@@ -377,9 +432,12 @@ function replaceByHand(view: View, draft: Draft, after: readonly Wanted[]): Want
 /**
  * Takes the deny off once there is a new credential. Everything it stopped must be dead or stopped without it: the narrower cut-off stays until the last session from before it has expired.
  */
-function liftDeny(view: View, draft: Draft, minted: Wanted): Wanted | undefined {
+export function liftDeny(view: View, draft: Draft, minted: Wanted): Wanted | undefined {
   const { reach, knowledge, principal, consumers } = view;
-  if (!reach.done.active(knowledge.provider, knowledge.deny(principal))) return undefined;
+  const denied = reach.done.active(knowledge.provider, knowledge.deny(principal));
+  const lever = knowledge.liftDeny(principal);
+  if (!denied) return undefined;
+  if (!knowledge.cutOff(principal)) return liftWhenExpired(view, draft, minted, denied);
   const cut = reach.done.active(knowledge.provider, knowledge.cutOff(principal));
   const stamp = cut && stampOf(cut, knowledge);
   const waking = reach.members.filter((member) => wakes(view, member, stamp));
@@ -402,10 +460,11 @@ function liftDeny(view: View, draft: Draft, minted: Wanted): Wanted | undefined 
       });
     return { state: 'blocked' };
   }
+  if (!lever) return { state: 'blocked' };
   return draft.want({
     provider: knowledge.provider,
     account: principal.account,
-    lever: knowledge.liftDeny(principal),
+    lever,
     params: { keys: offKeys(view, draft, principal, []) },
     after: [minted],
     impact: 'none',
@@ -413,11 +472,56 @@ function liftDeny(view: View, draft: Draft, minted: Wanted): Wanted | undefined 
   });
 }
 
+/**
+ * Where there is no narrower control the deny is all that stops what was made before it, seen or unseen: it stays until nothing that it stopped is alive, and the longest that any of it may live has
+ * passed since it took effect. An identity that is turned on again has its earlier tokens accepted again (Google Cloud IAM, "Disable and enable service accounts"; OpenBao's entities too).
+ */
+function liftWhenExpired(view: View, draft: Draft, minted: Wanted, denied: DoneStep): Wanted {
+  const { reach, knowledge, principal, consumers } = view;
+  const lever = knowledge.liftDeny(principal);
+  const what = `the deny on ${principal.name}`;
+  const due = wakesNothingAt(view, denied);
+  const waking = reach.members.filter(
+    (each) => !isHarmless(each.standing) || (each.standing === Standing.STOPPED && each.principal?.id === principal.id),
+  );
+  const ends = [due, ...waking.map(({ credential: { expiresAt } }) => (expiresAt ? Date.parse(expiresAt) : Number.POSITIVE_INFINITY))];
+  const until = Math.max(...ends);
+  if (lever && waking.length === 0 && due <= Date.parse(view.providerTime)) {
+    return draft.want({
+      provider: knowledge.provider,
+      account: principal.account,
+      lever,
+      promised: true,
+      after: [minted],
+      impact: 'none',
+      affects: consumers.map((each) => each.id),
+    });
+  }
+  const why =
+    waking.length > 0
+      ? `lifting it would wake ${listed(waking.map((each) => each.title))}`
+      : 'what was made before it may still be alive, and lifting it would wake that';
+  if (!lever) draft.note(`${what[0]?.toUpperCase()}${what.slice(1)} stays: nothing here lifts it.`);
+  else if (Number.isFinite(until)) {
+    draft.note(`${what[0]?.toUpperCase()}${what.slice(1)} stays until ${new Date(until).toISOString()}: ${why}.`);
+    draft.residuals.push({ what: `${what}, as ${why}`, target: principal.id, until: new Date(until).toISOString() });
+  } else draft.note(`${what[0]?.toUpperCase()}${what.slice(1)} stays: ${why}, and nobody knows until when.`);
+  return { state: 'blocked' };
+}
+
+/** When nothing can be alive any more that only the deny stops, in milliseconds; infinite where that is not known. */
+export function wakesNothingAt({ knowledge, principal }: Pick<View, 'knowledge' | 'principal'>, denied: DoneStep): number {
+  const seconds = knowledge.wakesFor(principal) ?? 0;
+  const since = denied.effectiveAt ? Date.parse(denied.effectiveAt) : Number.POSITIVE_INFINITY;
+  return since + seconds * 1000;
+}
+
 /** Whether it could be used again if the deny went. */
 function wakes({ knowledge, principal }: View, member: Member, stamp: number | undefined): boolean {
   if (!isHarmless(member.standing)) return true;
   if (member.standing !== Standing.STOPPED || member.principal?.id !== principal.id) return false;
-  if (!knowledge.stoppedBy(member.credential).includes('cut-off-sessions') || stamp === undefined) return true;
+  const cutOff = knowledge.cutOff(principal)?.action ?? '';
+  if (!knowledge.stoppedBy(member.credential).includes(cutOff) || stamp === undefined) return true;
   return !member.credential.issuedAt || Date.parse(member.credential.issuedAt) >= stamp;
 }
 
@@ -508,21 +612,20 @@ function leakyGate(view: View, draft: Draft, stores: readonly Store[]): { readon
 /** What each consumer loses. Seconds are the machine's own; what a person takes to answer comes on top and is said. */
 function predict(view: View, draft: Draft, broken: boolean): void {
   const { reach, knowledge, principal, propagation } = view;
-  const action = (name: string) =>
-    draft.steps.find(
-      (each) =>
-        each.action === `${knowledge.provider}/${name}` &&
-        (each.target.accessKeyId ?? reach.root.credential.locator.accessKeyId) === reach.root.credential.locator.accessKeyId,
-    );
-  const started = [knowledge.deny(principal), knowledge.disable(reach.root.credential, principal)]
+  const off = turnOff(knowledge, reach.root.credential, principal);
+  const started = [knowledge.deny(principal), off]
     .flatMap((lever) => reach.done.active(knowledge.provider, lever) ?? [])
     .sort((a, b) => Date.parse(a.effectiveAt ?? '') - Date.parse(b.effectiveAt ?? ''))[0];
-  const disable = action('disable-key');
+  const disable = draft.steps.find((each) => pulls(each, knowledge.provider, off));
   for (const consumer of view.consumers) {
-    const until = draft.steps.find((each) => each.action === `${knowledge.provider}/watch-new-use` && each.target.consumer === consumer.id);
+    const until = draft.steps.find((each) => does(knowledge, 'watchNewUse', each) && each.target.consumer === consumer.id);
     const from = started?.step.id ?? disable?.id;
     if (broken) {
-      if (!from || (!until && started && reach.done.active(knowledge.provider, knowledge.watchNewUse(principal, consumer.id)))) continue;
+      if (
+        !from ||
+        (!until && started && reach.done.active(knowledge.provider, knowledge.watchNewUse(principal, consumer.id, reach.root.credential)))
+      )
+        continue;
       const asked = until ? gatesBefore(draft, until.id) : [];
       const soFar = started?.effectiveAt ? Math.max(0, (Date.parse(view.providerTime) - Date.parse(started.effectiveAt)) / 1000) : 0;
       const seconds = consumer.rereads === 'never' || !until ? undefined : Math.ceil(soFar + 2 * propagation + consumer.rereads);

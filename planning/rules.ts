@@ -1,12 +1,13 @@
 import type { Plan, PlanStep } from '../domain/plan.ts';
 import { Mode } from '../domain/policy.ts';
 import { Proof } from '../domain/report.ts';
-import { bystandersOf } from './contain.ts';
+import { bystandersOf, diesWithMaker } from './contain.ts';
 import { concerning, isHarmless, type Member, reachOf, Standing, stampOf, sweptOf } from './facts.ts';
 import type { PlanInput } from './input.ts';
-import { isLiftOfCutOff } from './levers.ts';
+import { type Part, type Principal, turnOff } from './kinds/kind.ts';
+import { actionName, does, isLiftOfCutOff, pulls } from './levers.ts';
 import { viewOf } from './plan.ts';
-import { issuersOf, stubborn, waysInto } from './rotate.ts';
+import { issuersOf, stubborn, wakesNothingAt, waysInto } from './rotate.ts';
 
 /** The order rules of the design by number, and what every plan must be besides. */
 export const RuleName = {
@@ -45,7 +46,7 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
     broken.push({ rule, step: typeof step === 'string' ? step : step.id, words });
   const { assessment, inventory, verdict } = input;
   const { finding } = assessment;
-  const reach = reachOf(assessment, input.done);
+  const reach = reachOf(assessment, input.done, input.manifests);
   const { root, members, done, knowledge } = reach;
   const steps = new Map(plan.steps.map((each) => [each.id, each]));
   const gates = new Map(plan.gates.map((each) => [each.id, each]));
@@ -62,32 +63,45 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
     return broken;
   }
   const precedes = (first: PlanStep, second: PlanStep): boolean => before.get(second.id)?.has(first.id) ?? false;
-  const named = (name: string): PlanStep[] => plan.steps.filter((each) => each.action === `${finding.provider}/${name}`);
+  const doing = (...parts: Part[]): PlanStep[] => plan.steps.filter((each) => parts.some((part) => does(knowledge, part, each)));
   const manifestOf = (step: PlanStep) =>
     input.manifests[step.provider]?.actions.find((each) => `${step.provider}/${each.name}` === step.action);
   const changes = (step: PlanStep): boolean => step.provider !== 'manual' && manifestOf(step)?.watches !== true;
-  const memberOf = (step: PlanStep): Member | undefined =>
-    members.find((each) => each.credential.locator.accessKeyId === step.target.accessKeyId);
-  const [disables, deletes, mints, denies, lifts, cuts, roleCuts] = [
-    'disable-key',
-    'delete-key',
-    'mint-key',
-    'deny-principal',
-    'lift-deny',
-    'cut-off-sessions',
-    'cut-off-role',
-  ].map(named) as [PlanStep[], PlanStep[], PlanStep[], PlanStep[], PlanStep[], PlanStep[], PlanStep[]];
-  const uncuts = plan.steps.filter(isLiftOfCutOff);
+  const memberOf = (step: PlanStep): Member | undefined => members.find((each) => isNamedBy(step, each.credential, finding.provider));
+  const onOne = (step: Pick<PlanStep, 'action' | 'provider'>) =>
+    does(knowledge, 'disable', step) || does(knowledge, 'remove', step) || does(knowledge, 'watchOldQuiet', step);
+  const principalOf = (step: PlanStep) => knowledge?.principal(step.hold, step.account) ?? memberOf(step)?.principal;
+  const isSame = (one: PlanStep, other: PlanStep): boolean =>
+    one.target.user !== undefined && other.target.user !== undefined
+      ? one.target.user === other.target.user
+      : principalOf(one)?.id === principalOf(other)?.id;
+  const deletes = doing('remove');
+  // What has no other way is turned off by being removed, and is both.
+  const disables = plan.steps.filter((each) => {
+    const member = does(knowledge, 'remove', each) ? memberOf(each) : undefined;
+    return (
+      does(knowledge, 'disable', each) ||
+      (knowledge !== undefined && member?.principal !== undefined && !knowledge.disable(member.credential, member.principal))
+    );
+  });
+  const [mints, denies, lifts] = [doing('mint'), doing('deny'), doing('liftDeny')];
+  const stamps = doing('cutOff');
+  const cuts = stamps.filter((each) => each.target.role === undefined);
+  const roleCuts = stamps.filter((each) => each.target.role !== undefined);
+  // A deny that nothing narrower replaces is lifted by its date, as a cut-off is.
+  const isDated = (step: PlanStep) =>
+    isLiftOfCutOff(knowledge, step) || (knowledge?.actions.cutOff.length === 0 && does(knowledge, 'liftDeny', step));
+  const uncuts = plan.steps.filter((each) => isLiftOfCutOff(knowledge, each));
   const changing = plan.steps.filter(changes);
   const onRoot = (step: PlanStep) => memberOf(step)?.origin === 'leaked';
   const rootAlive = root.standing === Standing.STANDS || root.standing === Standing.UNKNOWN;
-  const { stores, consumers } = concerning(inventory, root.principal, finding);
+  const { stores, consumers } = concerning(inventory, root.principal, finding, input.manifests);
   const outside = input.verdict.mode === Mode.ACT && assessment.proof !== Proof.CLAIM;
 
   if (input.snapshotHash && changing.length > 0 && plan.snapshot !== input.snapshotHash)
     breaks(RuleName.EVIDENCE_FIRST, changing[0] as PlanStep, 'changes something, and the plan names no snapshot taken before');
 
-  for (const step of [...mints, ...deletes.filter(onRoot)]) {
+  for (const step of [...mints, ...deletes.filter((each) => onRoot(each) && !disables.includes(each))]) {
     for (const member of members) {
       if (member.origin === 'leaked' || member.origin === 'doubtful' || isHarmless(member.standing)) continue;
       // What only a cut-off stops, of the principal or of a role, is stopped when the leaked one is off, and so before it is removed; a new one may be made before.
@@ -99,7 +113,8 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
         !knowledge.standsAlone(member.credential) &&
         (member.principal?.id === root.principal?.id || member.principal?.kind === 'role') &&
         knowledge.stoppedBy(member.credential).length > 0;
-      const stopped = withRoot || plan.steps.some((each) => stops(each, member) && precedes(each, step));
+      const dies = knowledge !== undefined && diesWithMaker({ reach, knowledge }, member);
+      const stopped = withRoot || dies || plan.steps.some((each) => stops(each, member) && precedes(each, step));
       if (!stopped) breaks(RuleName.CHILDREN_FIRST, step, `the leaked one is replaced or removed while ${member.title} stands`);
     }
   }
@@ -121,7 +136,7 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
   }
 
   for (const step of plan.steps) {
-    if (step.action === `${finding.provider}/watch-new-use`) {
+    if (does(knowledge, 'watchNewUse', step)) {
       const consumer = consumers.find((each) => each.id === step.target.consumer);
       const store = stores.find((each) => each.id === consumer?.store);
       const deliveries = plan.steps.filter(
@@ -144,9 +159,7 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
     }
   }
   if (!outside && plan.purpose === 'rotate') {
-    const verify = plan.steps.filter(
-      (each) => each.action === `${finding.provider}/watch-new-use` || each.action === `${finding.provider}/watch-old-quiet`,
-    );
+    const verify = doing('watchNewUse', 'watchOldQuiet');
     for (const step of breaking) {
       const first = mints.some((mint) => precedes(step, mint));
       if (first) continue;
@@ -173,15 +186,17 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
     const gate = step.gate ? gates.get(step.gate) : undefined;
     if (gate?.reason !== 'irreversible') breaks(RuleName.IRREVERSIBLE_GATED, step, 'cannot be undone and is not asked about as such');
     else if (gate.rule.onSilence === 'proceed') breaks(RuleName.IRREVERSIBLE_GATED, step, 'cannot be undone and would be done in silence');
-    else if (!gate.question.includes(step.target.accessKeyId ?? ''))
+    else if (!gate.question.includes(calledBy(step)))
       breaks(RuleName.IRREVERSIBLE_GATED, step, 'is not named in the question asked about it');
     if (mints.some((mint) => precedes(step, mint))) continue;
     for (const other of plan.steps) {
-      if (other.action === `${finding.provider}/watch-new-use` && onRoot(step) && !precedes(other, step))
+      if (does(knowledge, 'watchNewUse', other) && onRoot(step) && !precedes(other, step))
         breaks(RuleName.IRREVERSIBLE_GATED, step, `is done before ${other.title}, which can still go wrong`);
       if (
-        other.action === `${finding.provider}/disable-key` &&
-        other.target.accessKeyId === step.target.accessKeyId &&
+        other !== step &&
+        does(knowledge, 'disable', other) &&
+        memberOf(other) !== undefined &&
+        memberOf(other) === memberOf(step) &&
         !precedes(other, step)
       )
         breaks(RuleName.IRREVERSIBLE_GATED, step, 'removes what could have been turned off first');
@@ -195,15 +210,15 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
       continue;
     }
     const principal = knowledge?.principal(step.hold, step.account);
-    if (!step.hold || !principal || principal.name !== step.target[principal.kind])
+    if (!step.hold || !principal || !pullsHold(step, principal))
       breaks(RuleName.ONE_HOLD, step, 'hits a whole principal and does not go through its hold');
-    if (step.action.endsWith('/lift-deny') && knowledge && principal && !done.active(knowledge.provider, knowledge.deny(principal)))
+    if (lifts.includes(step) && knowledge && principal && !done.active(knowledge.provider, knowledge.deny(principal)))
       breaks(RuleName.ONE_HOLD, step, 'lifts a deny that this incident did not put on');
   }
 
   for (const cut of cuts) {
     for (const step of disables) {
-      if (step.target.user !== cut.target.user || (step.gate !== undefined && step.gate !== cut.gate)) continue;
+      if (!isSame(step, cut) || (step.gate !== undefined && step.gate !== cut.gate)) continue;
       if (!precedes(step, cut)) breaks(RuleName.CUT_OFF_AFTER_DISABLE, cut, `is stamped before ${step.title} is in effect`);
     }
   }
@@ -214,10 +229,11 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
     }
   }
   for (const step of disables) {
-    const laid = cuts.some((each) => each.target.user === step.target.user);
-    const refused = input.done.some(
-      (each) => each.refusedBy && each.step.action === `${finding.provider}/cut-off-sessions` && each.step.target.user === step.target.user,
-    );
+    const principal = principalOf(step);
+    // Where there is no such control there is none to lay.
+    if (knowledge && principal && !knowledge.cutOff(principal)) continue;
+    const laid = cuts.some((each) => isSame(each, step));
+    const refused = input.done.some((each) => each.refusedBy && does(knowledge, 'cutOff', each.step) && isSame(each.step, step));
     if (!laid && !refused && step.gate === undefined)
       breaks(RuleName.CUT_OFF_AFTER_DISABLE, step, 'turns a key off and leaves its sessions');
   }
@@ -225,7 +241,17 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
   for (const step of lifts) {
     const principal = knowledge?.principal(step.hold, step.account);
     const cut = knowledge && principal ? done.active(knowledge.provider, knowledge.cutOff(principal)) : undefined;
-    const early = cuts.some((each) => each.target.user === step.target.user && precedes(each, step));
+    if (knowledge && principal && !knowledge.cutOff(principal)) {
+      const denied = done.active(knowledge.provider, knowledge.deny(principal));
+      if (denied && wakesNothingAt({ knowledge, principal }, denied) > Date.parse(finding.providerTime))
+        breaks(RuleName.LIFT_LAST, step, 'lifts the deny before what was made before it has expired');
+      for (const member of members) {
+        const waits = member.standing === Standing.STOPPED && member.principal?.id === principal.id;
+        if (waits || !isHarmless(member.standing)) breaks(RuleName.LIFT_LAST, step, `lifting the deny would wake ${member.title}`);
+      }
+      continue;
+    }
+    const early = cuts.some((each) => isSame(each, step) && precedes(each, step));
     if (!cut && !early) breaks(RuleName.LIFT_LAST, step, 'lifts the deny with no cut-off in place');
     const stamp = cut && knowledge ? stampOf(cut, knowledge) : undefined;
     for (const member of members) {
@@ -235,13 +261,13 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
       }
       if (member.standing === Standing.DEAD || member.standing === Standing.EXPIRED || member.standing === Standing.OFF) continue;
       const cutToo =
-        knowledge.stoppedBy(member.credential).includes('cut-off-sessions') &&
+        knowledge.stoppedBy(member.credential).includes((principal && knowledge.cutOff(principal)?.action) ?? '') &&
         stamp !== undefined &&
         member.credential.issuedAt !== undefined &&
         Date.parse(member.credential.issuedAt) < stamp;
       if (member.standing !== Standing.STOPPED || !cutToo) breaks(RuleName.LIFT_LAST, step, `lifting the deny would wake ${member.title}`);
     }
-    if (!mints.some((each) => precedes(each, step)) && plan.steps.some((each) => each.action.endsWith('/mint-key')))
+    if (!mints.some((each) => precedes(each, step)) && mints.length > 0)
       breaks(RuleName.LIFT_LAST, step, 'lifts the deny before there is a new key');
   }
   for (const step of uncuts) {
@@ -304,16 +330,18 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
     }
     if (!changes(step)) continue;
     if (finding.canary) breaks(RuleName.EXACT_TARGETS, step, 'touches a canary');
-    if (step.target.accessKeyId !== undefined && !step.action.endsWith('/watch-old-quiet')) {
+    if (does(knowledge, 'disable', step) || does(knowledge, 'remove', step)) {
       const member = memberOf(step);
-      const node = reach.index.nodes.get(`aws.access-key:${step.target.accessKeyId}`);
+      const node = [...reach.index.nodes.values()].find(({ credential }) => credential && isNamedBy(step, credential, finding.provider));
       const ours = node !== undefined && reach.ours.has(node.id);
-      const inTheWay =
-        step.action.endsWith('/delete-key') && node?.credential?.live.state === 'no' && mints.some((mint) => precedes(step, mint));
+      const inTheWay = deletes.includes(step) && node?.credential?.live.state === 'no' && mints.some((mint) => precedes(step, mint));
       if (ours || (!member && !inTheWay))
-        breaks(RuleName.EXACT_TARGETS, step, `touches ${step.target.accessKeyId}, which is none of the incident's`);
-      if (member?.principal && member.principal.name !== step.target.user)
-        breaks(RuleName.EXACT_TARGETS, step, `names ${step.target.user}, which the key does not act as`);
+        breaks(RuleName.EXACT_TARGETS, step, `touches ${calledBy(step)}, which is none of the incident's`);
+      if (knowledge && member?.principal) {
+        const own = [knowledge.disable(member.credential, member.principal), knowledge.remove(member.credential, member.principal)];
+        if (!own.some((lever) => pulls(step, knowledge.provider, lever)))
+          breaks(RuleName.EXACT_TARGETS, step, `names ${Object.values(step.target).join(' ')}, which the key does not act as`);
+      }
       if (member?.origin === 'doubtful' && step.gate === undefined)
         breaks(RuleName.EXACT_TARGETS, step, 'turns off a key that may be anybody’s, unasked');
     }
@@ -324,6 +352,14 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
       !members.some((each) => each.principal?.kind === 'role' && each.principal.name === step.target.role)
     )
       breaks(RuleName.EXACT_TARGETS, step, `touches role ${step.target.role}, of which the leak has no session`);
+    if (
+      knowledge &&
+      step.hold !== undefined &&
+      step.target.user === undefined &&
+      step.target.role === undefined &&
+      !members.some((each) => each.principal?.id === step.hold)
+    )
+      breaks(RuleName.EXACT_TARGETS, step, `touches ${step.hold}, whom the leak does not reach`);
     if (step.target.user !== undefined && !members.some((each) => each.principal?.name === step.target.user))
       breaks(RuleName.EXACT_TARGETS, step, `touches ${step.target.user}, whom the leak does not reach`);
   }
@@ -332,11 +368,12 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
     (each) => each.state === 'done' && each.step.provider !== 'manual' && (each.step.phase === 'contain' || each.step.phase === 'revoke'),
   );
   for (const step of [...mints, ...lifts]) {
-    if (contained && sweptOf(assessment, input.done) !== 'yes')
+    if (isDated(step) && verdict.mode === Mode.PASS) continue;
+    if (contained && sweptOf(assessment, input.done, input.manifests) !== 'yes')
       breaks(RuleName.SWEPT_FIRST, step, 'replaces before a sweep that counts has found nothing more');
     if (outside && members.some((each) => each.fresh && !isHarmless(each.standing)))
       breaks(RuleName.SWEPT_FIRST, step, 'replaces in the round in which something new was found');
-    if (outside && rootAlive && !input.done.some((each) => each.step.target.accessKeyId === step.target.accessKeyId && each.refusedBy))
+    if (outside && rootAlive && !input.done.some((each) => !onOne(each.step) && each.refusedBy))
       breaks(RuleName.SWEPT_FIRST, step, 'replaces before the leaked one is contained');
   }
 
@@ -354,17 +391,17 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
         }
       }
     }
-    if (step.action.endsWith('/mint-key') && issuersOf({ reach }).length > 0 && gate?.reason !== 'protected')
+    if (mints.includes(step) && issuersOf({ reach }).length > 0 && gate?.reason !== 'protected')
       breaks(RuleName.NO_LEAKY_STORE, step, 'has the new one made by what is not contained');
   }
 
   for (const step of changing) {
-    if ((assessment.proof === Proof.CLAIM || verdict.mode === Mode.ASK) && step.gate === undefined && !isLiftOfCutOff(step))
+    if ((assessment.proof === Proof.CLAIM || verdict.mode === Mode.ASK) && step.gate === undefined && !isDated(step))
       breaks(RuleName.ASKED_FIRST, step, 'is done unasked');
-    if (verdict.mode === Mode.HOLD || (verdict.mode === Mode.PASS && !isLiftOfCutOff(step)))
+    if (verdict.mode === Mode.HOLD || (verdict.mode === Mode.PASS && !isDated(step)))
       breaks(RuleName.ASKED_FIRST, step, `changes something though policy says ${verdict.mode}`);
     if (finding.ours.state === 'no') breaks(RuleName.ASKED_FIRST, step, 'touches what is not ours');
-    if (input.rolledBack && !isLiftOfCutOff(step)) breaks(RuleName.ASKED_FIRST, step, 'changes something after a rollback');
+    if (input.rolledBack && !isDated(step)) breaks(RuleName.ASKED_FIRST, step, 'changes something after a rollback');
     const gate = step.gate ? gates.get(step.gate) : undefined;
     if (assessment.proof === Proof.CLAIM && gate && gate.rule.onSilence !== 'hold')
       breaks(RuleName.ASKED_FIRST, step, 'would be done in silence on a mere claim');
@@ -379,25 +416,50 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
   }
   return broken;
 
+  /** What the step's credential is called, where it is one that we know. */
+  function calledBy(step: PlanStep): string {
+    const credential =
+      memberOf(step)?.credential ??
+      [...reach.index.nodes.values()].find((each) => each.credential && isNamedBy(step, each.credential, finding.provider))?.credential;
+    return step.target.accessKeyId ?? (credential && knowledge?.nameOf(credential)) ?? '';
+  }
+
+  /** Whether a step that hits a whole principal hits the one that its hold names. */
+  function pullsHold(step: PlanStep, principal: Principal): boolean {
+    if (!knowledge) return false;
+    return [knowledge.deny(principal), knowledge.liftDeny(principal), knowledge.cutOff(principal), knowledge.liftCutOff(principal)].some(
+      (lever) => pulls(step, knowledge.provider, lever),
+    );
+  }
+
   function stops(step: PlanStep, member: Member): boolean {
     if (step.action === 'manual/contain') return step.target.credential === member.id;
     const of = step.action === 'manual/by-hand' ? (step.target.of?.split('/')[1] ?? '') : undefined;
-    if (of === 'disable-key') return step.target.subject === member.credential.locator.accessKeyId;
     if (!knowledge || !member.principal) return false;
+    const off = knowledge.standsAlone(member.credential) ? turnOff(knowledge, member.credential, member.principal) : undefined;
+    if (of !== undefined && of === off?.action) return step.target.subject === off.subject;
     if (of !== undefined)
       return (
         step.target.subject === member.principal.name &&
         knowledge.stoppedBy(member.credential).includes(of) &&
         !knowledge.standsAlone(member.credential)
       );
-    if (step.action === `${knowledge.provider}/disable-key`) return step.target.accessKeyId === member.credential.locator.accessKeyId;
-    const name = step.action.split('/')[1] ?? '';
+    if (off && step.action === `${knowledge.provider}/${off.action}`) return isNamedBy(step, member.credential, knowledge.provider);
+    const name = actionName(step);
     return (
       step.hold === member.principal.id &&
       knowledge.stoppedBy(member.credential).includes(name) &&
       !knowledge.standsAlone(member.credential)
     );
   }
+}
+
+/** Whether a step's target holds all that a credential is called by. */
+function isNamedBy(step: PlanStep, credential: Member['credential'], provider: string): boolean {
+  if (step.provider !== provider || step.hold !== undefined) return false;
+  const named = new Set(Object.values(step.target));
+  const names = Object.values(credential.locator);
+  return names.length > 0 && names.every((each) => named.has(each));
 }
 
 /** For each step everything that is done before it; undefined where the needs go in a circle. */

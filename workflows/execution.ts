@@ -205,6 +205,7 @@ async function apply(incident: Incident, course: StepCourse): Promise<ApplyResul
       provider: step.provider,
       account: step.account,
       action: step.action.split('/')[1] ?? step.action,
+      ...(step.lifts === undefined ? {} : { lifts: step.lifts }),
       direction: 'apply',
       apply: input,
       pace: incident.pace,

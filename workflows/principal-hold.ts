@@ -169,7 +169,7 @@ class Hold {
     if (request.direction === 'apply' && request.apply) {
       const { apply } = request;
       const { incident, run } = apply.warrant;
-      const lifted = liftedBy(action);
+      const lifted = request.lifts ?? liftedBy(action);
       const others = lifted ? await this.#othersThan(incident, lifted) : [];
       waiting.scope = new CancellationScope();
       // Where another incident still holds the principal ours lets go, and the control stays.

@@ -2,7 +2,7 @@ import { CancellationScope } from '@temporalio/workflow';
 import { canonicalJson, type Hash, isHash } from '../domain/canonical.ts';
 import type { Residual } from '../domain/credential.ts';
 import type { RevertInput, RevertResult } from '../domain/execution.ts';
-import { liftedBy } from '../domain/lifts.ts';
+import { liftedByStep } from '../domain/lifts.ts';
 import type { FinishRequest, FinishResult, InspectResult } from '../domain/messages.ts';
 import { madeSoFar, warrantOf } from './execution.ts';
 import { failureOf } from './failure.ts';
@@ -100,8 +100,8 @@ export function keptBy(course: StepCourse, courses: readonly StepCourse[]): stri
  * The control's own undo copes with its having been lifted.
  */
 function cancelled(course: StepCourse, courses: readonly StepCourse[]): string | undefined {
-  const { provider, action, hold } = course.step;
-  const lifted = liftedBy(action.slice(provider.length + 1));
+  const { provider, hold } = course.step;
+  const lifted = liftedByStep(course.step);
   if (lifted === undefined || hold === undefined) return undefined;
   const control = courses.find(({ step }) => step.hold === hold && step.action === `${provider}/${lifted}`);
   return control && `what it lifted is taken back too ("${control.step.title}")`;
@@ -157,6 +157,7 @@ async function revert(incident: Incident, course: StepCourse, because: { readonl
             provider: step.provider,
             account: step.account,
             action: step.action.split('/')[1] ?? step.action,
+            ...(step.lifts === undefined ? {} : { lifts: step.lifts }),
             direction: 'revert',
             revert: input,
             pace,

@@ -1,4 +1,4 @@
-import type { CredentialNode } from '../../domain/credential.ts';
+import type { CredentialNode, CredentialRef } from '../../domain/credential.ts';
 import type { KindKnowledge, Lever, Principal } from './kind.ts';
 
 const ownArn = /^arn:aws[a-z-]*:iam::(\d{12}):(user|role)\/(?:[!-~]*\/)?([\w+=,.@-]{1,64})$/;
@@ -27,20 +27,35 @@ const onKey = (action: string, credential: CredentialNode, principal: Principal)
  * GetSessionToken and GetFederationToken have the user's permissions looked up anew at each call, and so a deny on the user stops them; sessions of roles the
  * user assumed have the role's, and only what is put on the role does (AWS IAM User Guide, "Disabling permissions for temporary security credentials").
  */
-export const aws: KindKnowledge = {
+export const aws = {
   provider: 'aws',
+  actions: {
+    disable: ['disable-key'],
+    remove: ['delete-key'],
+    deny: ['deny-principal'],
+    liftDeny: ['lift-deny'],
+    cutOff: ['cut-off-sessions', 'cut-off-role'],
+    liftCutOff: ['lift-cut-off', 'lift-cut-off-role'],
+    mint: ['mint-key'],
+    watchNewUse: ['watch-new-use'],
+    watchOldQuiet: ['watch-old-quiet'],
+  },
+  handles: () => true,
+  itself: () => undefined,
   // GetFederationToken and GetSessionToken last 36 hours at most (AWS STS API reference).
   longestChild: 129_600,
-  principal(text, account) {
+  principal(text: string | undefined, account: string): Principal | undefined {
     if (!text) return undefined;
     const arn = ownArn.exec(text);
     if (arn) return { id: text, account: arn[1] as string, name: arn[3] as string, kind: arn[2] as Principal['kind'] };
     if (!/^[\w+=,.@-]{1,64}$/.test(text)) return undefined;
     return { id: `arn:aws:iam::${account}:user/${text}`, account, name: text, kind: 'user' };
   },
-  standsAlone: (credential) => credential.kind === 'aws.access-key',
-  madeBy: (credential, made) => made.accessKeyId !== undefined && made.accessKeyId === credential.locator.accessKeyId,
-  stoppedBy(credential) {
+  standsAlone: (credential: CredentialNode) => credential.kind === 'aws.access-key',
+  nameOf: (credential: CredentialRef) => credential.locator.accessKeyId ?? '',
+  madeBy: (credential: CredentialNode, made: Readonly<Record<string, string>>) =>
+    made.accessKeyId !== undefined && made.accessKeyId === credential.locator.accessKeyId,
+  stoppedBy(credential: CredentialNode): readonly string[] {
     if (credential.kind === 'aws.access-key') return ['deny-principal'];
     const via = credential.derivedVia;
     // A role's session, however it was come by, has the role's permissions; one of another account's role cannot be reached from here.
@@ -51,20 +66,25 @@ export const aws: KindKnowledge = {
       return ['deny-principal', 'cut-off-sessions'];
     return [];
   },
-  disable: (credential, principal) => onKey('disable-key', credential, principal),
-  remove: (credential, principal) => onKey('delete-key', credential, principal),
-  deny: (principal) => onUser('deny-principal', principal),
-  liftDeny: (principal) => onUser('lift-deny', principal),
-  cutOff: (principal) => (principal.kind === 'role' ? onRole('cut-off-role', principal) : onUser('cut-off-sessions', principal)),
-  liftCutOff: (principal) => (principal.kind === 'role' ? onRole('lift-cut-off-role', principal) : onUser('lift-cut-off', principal)),
-  mint: (principal) => {
+  diesBy: () => [],
+  needsDeny: (credential: CredentialNode) => credential.kind === 'aws.access-key',
+  disable: (credential: CredentialNode, principal: Principal) => onKey('disable-key', credential, principal),
+  remove: (credential: CredentialNode, principal: Principal) => onKey('delete-key', credential, principal),
+  deny: (principal: Principal) => onUser('deny-principal', principal),
+  liftDeny: (principal: Principal) => onUser('lift-deny', principal),
+  // The narrower cut-off stands on when the deny goes.
+  wakesFor: () => undefined,
+  cutOff: (principal: Principal) => (principal.kind === 'role' ? onRole('cut-off-role', principal) : onUser('cut-off-sessions', principal)),
+  liftCutOff: (principal: Principal) =>
+    principal.kind === 'role' ? onRole('lift-cut-off-role', principal) : onUser('lift-cut-off', principal),
+  mint: (principal: Principal): Lever => {
     const { action, target, subject } = onUser('mint-key', principal);
     return { action, target, subject };
   },
-  watchNewUse: (principal, consumer) => ({
+  watchNewUse: (principal: Principal, consumer: string): Lever => ({
     action: 'watch-new-use',
     target: { account: principal.account, user: principal.name, consumer },
     subject: consumer,
   }),
-  watchOldQuiet: (credential, principal) => onKey('watch-old-quiet', credential, principal),
-};
+  watchOldQuiet: (credential: CredentialNode, principal: Principal) => onKey('watch-old-quiet', credential, principal),
+} satisfies KindKnowledge;
