@@ -19,24 +19,8 @@ const byPerson = (name: string, title: string, phase: ActionManifest['phase'], b
 export const manifest: ProviderManifest = {
   name: 'manual',
   title: 'By hand',
-  // Any other kind comes here as well, as `manual.<what the reporter called it>`.
-  kinds: [
-    {
-      kind: 'vault.token',
-      title: 'Vault or OpenBao token (recognised by its prefix; there is no action on it yet)',
-      locator: ['sha256'],
-      mints: [
-        {
-          kind: 'vault.token',
-          via: 'auth/token/create',
-          logged: 'always',
-          maxLife: 'unlimited',
-          killedBy: ['revoking its parent, unless it is an orphan'],
-        },
-      ],
-      overlap: 'unlimited',
-    },
-  ],
+  // Whatever is no other provider's comes here, as `manual.<what the reporter called it>`.
+  kinds: [],
   actions: [
     byPerson('contain', 'Make the credential useless', 'contain', 'Turn {credential} off at the system that accepts it.'),
     byPerson(

@@ -1,8 +1,10 @@
 import { z } from 'zod';
-import type { Vault } from './client.ts';
+import type { StepContext } from '../contract.ts';
+import type { Self, Vault } from './client.ts';
 
 /** What actions stand on: sessions with the server, and the audit log's file where the account names one. */
 export interface Bench {
+  readonly account: string;
   readonly open: () => Vault;
   readonly auditLog: string | undefined;
   readonly namespace: string | undefined;
@@ -18,5 +20,34 @@ export const settingsSchema = z.object({
   /** Mounts of KV version 2 and paths in them that `check` is to look at. */
   mounts: z.array(z.string().min(1)).default([]),
   paths: z.array(z.string().min(1)).default([]),
+  /** Where the AppRole engine is mounted that we log in by, if the credentials hold a role id and a secret id. */
+  appRoleMount: z.string().min(1).default('approle'),
+  /** How long after the first call our own token is looked at for the first time, to be renewed when half of its life is over. */
+  firstLookMs: z.number().int().positive().default(30_000),
+  /** At most this many tokens are looked up in a second by a sweep, so that a big server is not kept from its work. */
+  lookupsPerSecond: z.number().int().positive().default(200),
+  /** A server with more tokens is swept by a person. */
+  mostTokens: z.number().int().positive().default(50_000),
 });
 export type VaultSettings = z.output<typeof settingsSchema>;
+
+/** Now, by the server's clock, which is told in whole seconds: not before `at`, and not after `atMost`. */
+export async function serverTime(vault: Vault): Promise<{ readonly at: string; readonly atMost: string }> {
+  const { time } = await vault.health();
+  return { at: time, atMost: new Date(Date.parse(time) + 1_000).toISOString() };
+}
+
+/** Our own token, asked anew each time: an AppRole's is another one after each log-in. */
+export const ownOf = (vault: Vault): Promise<Self> => vault.self();
+
+/** The other incidents that hold the principal, as the engine counts them. */
+export function heldBy(context: StepContext): readonly string[] {
+  return textsOf(context, 'heldBy') ?? [];
+}
+
+/** Texts of a list parameter; undefined where it was not given. */
+export function textsOf(context: StepContext, name: string): readonly string[] | undefined {
+  const value = context.params[name];
+  if (typeof value === 'string') return [value];
+  return Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string') : undefined;
+}

@@ -1,8 +1,8 @@
 import nodeVault from 'node-vault';
 import { z } from 'zod';
-import { fault } from '../../domain/errors.ts';
-import type { Secret } from '../../domain/secret.ts';
+import { codeOf, fault } from '../../domain/errors.ts';
 import { type Attempt, bodyOf, faultOf, malformed, statusOf } from './errors.ts';
+import { keeperOf, type OwnCredential } from './own.ts';
 
 /** A key of KV version 2: the mount it is in, and its path there. */
 export interface Key {
@@ -38,6 +38,27 @@ export interface Health {
   readonly time: string;
 }
 
+/** One call beside those that have a method of their own. `body` goes into the request and nowhere else: it may hold a secret. */
+export interface Call extends Attempt {
+  readonly verb: 'read' | 'list' | 'write';
+  readonly body?: Readonly<Record<string, unknown>>;
+}
+
+/** Our own token, as the server knows it. */
+export interface Self {
+  readonly displayName: string;
+  readonly policies: readonly string[];
+  readonly ttlSeconds: number;
+  readonly expires: boolean;
+  readonly accessor?: string;
+  readonly entity?: string;
+  /** Where it was issued, e.g. `auth/approle/login`, and the role that its metadata names. */
+  readonly issuedAt?: string;
+  readonly role?: string;
+  /** SHA-256 of the token, 64 digits: the locator that a report of it would have. */
+  readonly sha256?: string;
+}
+
 /** One piece of work with a server. Every method throws Faults with `provider.*` codes only. `requestIds` grows with every answered call. */
 export interface Vault {
   readonly requestIds: string[];
@@ -55,14 +76,10 @@ export interface Vault {
   deleteKey(key: Key): Promise<void>;
   health(): Promise<Health>;
   /** Our own token. */
-  self(): Promise<{
-    displayName: string;
-    policies: readonly string[];
-    ttlSeconds: number;
-    expires: boolean;
-    accessor?: string;
-    entity?: string;
-  }>;
+  self(): Promise<Self>;
+  ask<T>(call: Call, schema: z.ZodType<T>): Promise<T>;
+  /** As `ask`, with undefined where the answer says of the target that it is gone, and only there. */
+  look<T>(call: Call, schema: z.ZodType<T>): Promise<T | undefined>;
   capabilities(paths: readonly string[]): Promise<Readonly<Record<string, readonly string[]>>>;
   auditDevices(): Promise<readonly string[]>;
   keepsVersions(mount: string): Promise<number>;
@@ -71,7 +88,7 @@ export interface Vault {
 /** Where and as whom. `timeoutMs` is per call. */
 export interface VaultAddress {
   readonly address: string;
-  readonly token: Secret;
+  readonly own: OwnCredential;
   readonly namespace?: string;
   readonly timeoutMs: number;
 }
@@ -110,6 +127,8 @@ const selfSchema = z.object({
     expire_time: z.string().nullish(),
     accessor: z.string().nullish(),
     entity_id: z.string().nullish(),
+    path: z.string().nullish(),
+    meta: z.record(z.string(), z.string()).nullish(),
   }),
 });
 const capabilitiesSchema = z.object({ data: z.record(z.string(), z.unknown()) });
@@ -118,27 +137,41 @@ const auditSchema = z.object({ data: z.record(z.string(), z.object({ type: z.str
 const configSchema = z.object({ data: z.object({ max_versions: z.number().int() }) });
 const identified = z.object({ request_id: z.string().min(1) });
 
-type Client = Pick<ReturnType<typeof nodeVault>, 'read' | 'write' | 'delete'>;
+export type Client = Pick<ReturnType<typeof nodeVault>, 'read' | 'list' | 'write' | 'delete'> & { token: string };
 
-/**
- * Makes sessions with one server: one per piece of work, so that request ids do not mix. Nothing is sent before the first call.
- * node-vault's own look at `VAULT_*` in the environment is overridden in full.
- */
-export function openVault(at: VaultAddress): () => Vault {
-  const client = clientFor(at);
-  const mounts = new Set<string>();
-  return () => session(client, mounts);
+/** Sessions with one server: one per piece of work, so that request ids do not mix. */
+export interface Sessions {
+  open(): Vault;
+  /** Ends the care of our own token. */
+  close(): void;
 }
 
-function session(client: Client, mounts: Set<string>): Vault {
+/**
+ * Makes sessions with one server. Nothing is sent before the first call.
+ * node-vault's own look at `VAULT_*` in the environment is overridden in full.
+ */
+export function openVault(at: VaultAddress): Sessions {
+  const client = clientFor(at);
+  const keeper = keeperOf(client, at.own);
+  const mounts = new Set<string>();
+  return { open: () => session(client, keeper, mounts), close: () => keeper.close() };
+}
+
+function session(client: Client, keeper: ReturnType<typeof keeperOf>, mounts: Set<string>): Vault {
   const requestIds: string[] = [];
 
   async function ask<T>(attempt: Attempt, send: () => Promise<unknown>, schema: z.ZodType<T>): Promise<T> {
     let answer: unknown;
     try {
-      answer = await send();
+      answer = await keeper.under(send);
     } catch (error) {
-      throw faultOf(error, attempt);
+      const status = statusOf(error);
+      // node-vault takes a 202 for a failure. It proves nothing, and is none.
+      if (status === undefined || status >= 300) {
+        if (codeOf(error) !== 'engine.unexpected') throw error;
+        throw faultOf(error, attempt);
+      }
+      answer = bodyOf(error);
     }
     note(answer);
     const parsed = schema.safeParse(answer);
@@ -146,6 +179,9 @@ function session(client: Client, mounts: Set<string>): Vault {
     if (!parsed.success) throw malformed(attempt);
     return parsed.data;
   }
+
+  const send = ({ verb, path, body }: Call): Promise<unknown> =>
+    verb === 'write' ? client.write(path, body ?? {}) : verb === 'list' ? client.list(path) : client.read(path);
 
   /** As `ask`, with undefined for a 404 that says of itself that nothing is there. */
   async function find<T>(attempt: Attempt, send: () => Promise<unknown>, schema: z.ZodType<T>): Promise<T | undefined> {
@@ -249,6 +285,7 @@ function session(client: Client, mounts: Set<string>): Vault {
     async self() {
       const path = 'auth/token/lookup-self';
       const { data } = await ask({ call: 'read', path, write: false }, () => client.read(path), selfSchema);
+      const sha256 = keeper.sha256();
       return {
         displayName: data.display_name,
         policies: data.policies ?? [],
@@ -256,7 +293,21 @@ function session(client: Client, mounts: Set<string>): Vault {
         expires: typeof data.expire_time === 'string',
         ...(data.accessor ? { accessor: data.accessor } : {}),
         ...(data.entity_id ? { entity: data.entity_id } : {}),
+        ...(data.path ? { issuedAt: data.path } : {}),
+        ...(data.meta?.role_name ? { role: data.meta.role_name } : {}),
+        ...(sha256 ? { sha256 } : {}),
       };
+    },
+
+    ask: (call, schema) => ask(call, () => send(call), schema),
+
+    async look(call, schema) {
+      try {
+        return await ask(call, () => send(call), schema);
+      } catch (error) {
+        if (codeOf(error) === 'provider.gone') return undefined;
+        throw error;
+      }
     },
 
     async capabilities(paths) {
@@ -298,7 +349,8 @@ function encoded(path: string): string {
 function clientFor(at: VaultAddress): Client {
   const options = {
     endpoint: at.address,
-    token: at.token.reveal(),
+    // A proxy that does not know the method LIST answers 400 itself; a GET with a parameter is the same to the server.
+    noCustomHTTPVerbs: true,
     // SECRET: node-vault prints what it writes to DEBUG; to this one it prints in vain.
     debug: () => undefined,
     requestOptions: { timeout: at.timeoutMs },
@@ -308,7 +360,8 @@ function clientFor(at: VaultAddress): Client {
   const client: ReturnType<typeof nodeVault> & { namespace?: string | undefined; pathPrefix?: string } = nodeVault(options);
   client.namespace = at.namespace;
   client.pathPrefix = '';
-  return client;
+  client.token = '';
+  return client as Client;
 }
 
 /** A moment of RFC 3339 in nanoseconds since 1970, as exact as the server wrote it; undefined where it is none. */

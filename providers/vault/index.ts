@@ -3,5 +3,5 @@ import { connect } from './connect.ts';
 import { identify } from './identify.ts';
 import { manifest } from './manifest.ts';
 
-/** OpenBao and Vault, as a store of credentials. */
+/** OpenBao and Vault: a store of other systems' credentials, and an issuer of its own. */
 export const provider: Provider = { manifest, identify, connect };

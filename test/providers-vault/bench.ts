@@ -37,7 +37,11 @@ export function policyFor(mount: string, path: string): string {
     const place = where.replace('{mount}', mount).replace('{path}', path);
     byPath.set(place, (byPath.get(place) ?? new Set()).add(capability));
   }
-  return [...byPath].map(([place, capabilities]) => `path "${place}" { capabilities = ${JSON.stringify([...capabilities])} }`).join('\n');
+  // Without this line whoever may disable an entity may give it any policy; the README has it too.
+  const only = (place: string) => (place === 'identity/entity/id/+' ? 'allowed_parameters = { "disabled" = [] }' : '');
+  return [...byPath]
+    .map(([place, capabilities]) => `path "${place}" { capabilities = ${JSON.stringify([...capabilities])}\n ${only(place)} }`)
+    .join('\n');
 }
 
 /** One store of its own with a connection whose token may do what the manifest declares there. */

@@ -119,7 +119,7 @@ describe('connecting', () => {
     await new Promise((resolve) => mute.close(resolve));
   });
 
-  it('of a kind it has no action for, a look knows nothing and says why', async () => {
+  it('of a token that is named by its hash alone, a look knows nothing and says why', async () => {
     const connection = await provider.connect(account(server.rootToken));
     const { finding } = await connection.look({
       credential: { kind: 'vault.token', locator: { sha256: 'x' } },
@@ -133,7 +133,9 @@ describe('connecting', () => {
       timing: { propagationMs: 0, logLagMs: 0, marginMs: 0, pollMs: 1, giveUpMs: 1 },
     });
     for (const observation of [finding.live, finding.ours, finding.possession, finding.misuse, finding.swept])
-      expect(observation).toMatchObject({ state: 'unknown', why: expect.stringContaining('vault.token') });
+      expect(observation).toMatchObject({ state: 'unknown' });
+    expect(finding.live).toMatchObject({ why: expect.stringContaining('hash alone') });
+    expect(proxy.seen.map(({ path }) => path)).toEqual(['/v1/sys/health', '/v1/sys/health']);
   });
 });
 
@@ -173,18 +175,18 @@ describe('DEBUG and VAULT_* of a hostile environment', () => {
 
 describe('what is told offline', () => {
   it.each([
-    `hvs.${'CAESIJ'.repeat(16)}`,
-    `hvb.${'AAAAAQ'.repeat(20)}`,
-    `hvr.${'x'.repeat(24)}`,
-    `s.${'Ab3'.repeat(8)}`,
-    `s.${'Ab3'.repeat(8)}.ns1Xy`,
-    `b.${'AAAAAQ'.repeat(20)}`,
-    `r.${'Ab3'.repeat(8)}`,
-  ])('%s is a token, told by its hash, and the manual provider’s', (token) => {
+    [`hvs.${'CAESIJ'.repeat(16)}`, 'vault', 'vault.token'],
+    [`hvb.${'AAAAAQ'.repeat(20)}`, 'vault', 'vault.batch-token'],
+    [`hvr.${'x'.repeat(24)}`, 'manual', 'manual.vault-recovery-token'],
+    [`s.${'Ab3'.repeat(8)}`, 'vault', 'vault.token'],
+    [`s.${'Ab3'.repeat(8)}.ns1Xy`, 'vault', 'vault.token'],
+    [`b.${'AAAAAQ'.repeat(20)}`, 'vault', 'vault.batch-token'],
+    [`r.${'Ab3'.repeat(8)}`, 'manual', 'manual.vault-recovery-token'],
+  ])('%s is of provider %s, a %s, told by its hash', (token, name, kind) => {
     const found = provider.identify(token);
     expect(found).toMatchObject({
-      provider: 'manual',
-      credential: { kind: 'vault.token', locator: { sha256: expect.stringMatching(/^[0-9a-f]{64}$/) } },
+      provider: name,
+      credential: { kind, locator: { sha256: expect.stringMatching(/^[0-9a-f]{64}$/) } },
     });
     expect(JSON.stringify(found)).not.toContain(token);
   });
@@ -209,11 +211,18 @@ describe('what is told offline', () => {
         .map(([, path, list]) => [path, JSON.parse(list ?? '').sort()])
         .sort();
     expect(rules(block)).toEqual(rules(policyFor('kv', 'ci/deployer')));
-    expect(rules(block)).toHaveLength(5);
+    expect(rules(block)).toHaveLength(15);
   });
 
-  it('claims no kind as its own while there is no action on any', () => {
-    expect(provider.manifest.kinds).toEqual([]);
+  it('what it recognises is a kind of its manifest, and each way of a kind is an action of it', () => {
+    const { kinds, actions } = provider.manifest;
+    expect(kinds.map((one) => one.kind)).toEqual(['vault.token', 'vault.batch-token', 'vault.approle-secret-id', 'vault.lease']);
+    for (const { ways } of kinds) for (const way of Object.values(ways ?? {})) expect(actions.map((one) => one.name)).toContain(way.action);
+  });
+
+  it('no action revokes by a prefix or by force, and none may', () => {
+    const said = JSON.stringify(provider.manifest.actions.flatMap(({ name, permissions }) => [name, ...permissions]));
+    expect(said).not.toMatch(/revoke-(prefix|force)/);
   });
 
   it('moments are told apart to the nanosecond', () => {

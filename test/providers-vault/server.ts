@@ -11,6 +11,7 @@ export interface TestServer {
   readonly rootToken: string;
   readonly auditLog: string;
   readonly dir: string;
+  readonly pid: number;
   call(method: string, path: string, body?: unknown, token?: string): Promise<{ status: number; body: Answer }>;
   stop(): Promise<void>;
 }
@@ -19,7 +20,7 @@ type Answer = any;
 
 export async function startServer(): Promise<TestServer> {
   const dir = await mkdtemp(join(tmpdir(), 'tourniquet-bao-'));
-  const { address, rootToken, auditFile, stop } = await startOpenBao({ directory: dir });
+  const { address, rootToken, auditFile, pid, stop } = await startOpenBao({ directory: dir });
   const call: TestServer['call'] = async (method, path, body, token = rootToken) => {
     const response = await fetch(`${address}/v1/${path}`, {
       method,
@@ -40,6 +41,7 @@ export async function startServer(): Promise<TestServer> {
     rootToken,
     auditLog: auditFile,
     dir,
+    pid,
     call,
     stop: async () => {
       await stop();

@@ -1,12 +1,22 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Action } from '../../providers/contract.ts';
 import { manifest } from '../../providers/vault/manifest.ts';
-import { describeUndo, expectAllUndone, type Picture, playUndoRow, type UndoWorld, undoRowsOf } from '../conformance/index.ts';
+import {
+  describeUndo,
+  describeUndoOf,
+  expectAllUndone,
+  type Picture,
+  playUndoRow,
+  type UndoWorld,
+  undoRowsOf,
+} from '../conformance/index.ts';
 import { consumer, makePlace } from '../providers-vault/bench.ts';
+import { harnesses } from '../providers-vault/harnesses.ts';
+import { closeLab } from '../providers-vault/practice.ts';
 import { type FaultProxy, startProxy, startServer, type TestServer } from '../providers-vault/server.ts';
 
 /*
- * The undo of what is done to a store: a new secret is staged, delivered over the old one and seen read.
+ * The undo of what is done to a store: a new secret is staged, delivered over the old one and seen read. And of each other action of Vault, alone.
  */
 
 let server: TestServer;
@@ -18,6 +28,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await proxy?.stop();
   await server?.stop();
+  await closeLab();
 });
 
 const steps = ['stage-secret', 'distribute-secret', 'watch-readers'];
@@ -71,11 +82,10 @@ async function store(wrong: Readonly<Record<string, Partial<Action>>> = {}): Pro
 
 describeUndo('a delivery to a store', store, { steps, concurrent: true });
 
+for (const { name, open, options } of harnesses) describeUndoOf(name, open, options);
+
 it('the undo of every action of Vault is held to it', () => {
-  expectAllUndone(
-    manifest,
-    steps.map((step) => `vault/${step}`),
-  );
+  expectAllUndone(manifest, [...steps.map((step) => `vault/${step}`), ...harnesses.map((each) => each.name)]);
 });
 
 describe('a wrong undo is caught by the row it is wrong in', () => {
