@@ -27,5 +27,6 @@ export const commands: Readonly<Record<string, () => Promise<{ readonly command:
   'trust publish': () => import('./trust-publish.ts'),
   'decision sign': () => import('./decision-sign.ts'),
   doctor: () => import('./doctor.ts'),
+  conformance: () => import('./conformance.ts'),
   help: () => import('./help.ts'),
 };

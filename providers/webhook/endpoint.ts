@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type IncomingHttpHeaders, request as plain, type RequestOptions } from 'node:http';
 import { request as secure } from 'node:https';
+import { isIP } from 'node:net';
 import type { z } from 'zod';
 import { isFault } from '../../domain/errors.ts';
 import type { Secret } from '../../domain/secret.ts';
@@ -8,7 +9,7 @@ import type { StepContext } from '../contract.ts';
 import { type Attempt, doubt, faultOfLine, faultOfStatus } from './errors.ts';
 import { admit, type Resolve } from './guard.ts';
 import { flawOf, sign } from './signing.ts';
-import { deferredSchema, type Operation, State, writes } from './wire.ts';
+import { deferredSchema, type Operation, writes } from './wire.ts';
 
 /** The most that is read of an answer. */
 export const mostBytes = 1 << 20;
@@ -35,7 +36,8 @@ export interface EndpointOptions {
   readonly resolve: Resolve;
 }
 
-interface Raw {
+/** An answer as it came. */
+export interface Raw {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
@@ -122,35 +124,21 @@ export class Endpoint {
   }
 
   async #send(method: 'GET' | 'POST', place: URL, body: string, attempt: Attempt, patience: Patience, key?: string): Promise<Raw> {
-    const { secrets, timeoutMs, allowPrivate, ca, resolve } = this.#options;
+    const { secrets } = this.#options;
     const { signal } = patience;
     signal.throwIfAborted();
-    const address = await admit(place, resolve, allowPrivate);
-    signal.throwIfAborted();
-    const options: RequestOptions = {
-      method,
-      host: address.address,
-      family: address.family,
-      port: place.port === '' ? (place.protocol === 'https:' ? 443 : 80) : Number(place.port),
-      path: `${place.pathname}${place.search}`,
-      agent: false,
-      headers: {
-        host: place.host,
-        accept: 'application/json',
-        'accept-encoding': 'identity',
-        connection: 'close',
-        'user-agent': 'tourniquet-webhook/1',
-        ...(method === 'POST' ? { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) } : {}),
-        ...(key === undefined ? {} : { 'idempotency-key': key }),
-        ...sign(secrets, attempt.message, Math.floor(Date.now() / 1000), body),
-      },
+    const headers = {
+      ...(method === 'POST' ? { 'content-type': 'application/json' } : {}),
+      ...(key === undefined ? {} : { 'idempotency-key': key }),
+      ...sign(secrets, attempt.message, Math.floor(Date.now() / 1000), body),
     };
     // A change is sent once and waited for: an abort in its midst would leave open whether it was made.
     const stops = !(method === 'POST' && writes.includes(attempt.operation));
     try {
-      return await exchange(place, options, body, timeoutMs, ca, stops ? signal : undefined);
+      return await transmit({ method, place, headers, body }, this.#options, signal, stops);
     } catch (error) {
-      if (stops && signal.aborted) throw signal.reason;
+      // Before it was sent, or in the midst of a look: either way nothing was changed.
+      if (signal.aborted && (stops || error === signal.reason)) throw signal.reason;
       if (isFault(error)) throw error;
       if (error instanceof Spoilt) throw doubt(attempt, error.message);
       throw faultOfLine(error, attempt);
@@ -158,8 +146,48 @@ export class Endpoint {
   }
 }
 
+/** One request as it goes over the line. */
+export interface Message {
+  readonly method: string;
+  readonly place: URL;
+  readonly headers: Readonly<Record<string, string | number>>;
+  readonly body: string;
+}
+
+/**
+ * Sends one request over a connection of its own to an address that was judged, and reads one answer. Throws faults of the guard, {@link Spoilt} for an answer that is not taken, and node's errors.
+ * `stops`: whether the signal ends it while it is under way; it always keeps it from being begun.
+ */
+export async function transmit(
+  { method, place, headers, body }: Message,
+  { timeoutMs, allowPrivate, ca, resolve }: Pick<EndpointOptions, 'timeoutMs' | 'allowPrivate' | 'ca' | 'resolve'>,
+  signal: AbortSignal,
+  stops: boolean,
+): Promise<Raw> {
+  const address = await admit(place, resolve, allowPrivate);
+  signal.throwIfAborted();
+  const options: RequestOptions = {
+    method,
+    host: address.address,
+    family: address.family,
+    port: place.port === '' ? (place.protocol === 'https:' ? 443 : 80) : Number(place.port),
+    path: `${place.pathname}${place.search}`,
+    agent: false,
+    headers: {
+      host: place.host,
+      accept: 'application/json',
+      'accept-encoding': 'identity',
+      connection: 'close',
+      'user-agent': 'tourniquet-webhook/1',
+      ...(method === 'GET' ? {} : { 'content-length': Buffer.byteLength(body) }),
+      ...headers,
+    },
+  };
+  return await exchange(place, options, body, timeoutMs, ca, stops ? signal : undefined);
+}
+
 /** An answer that came and is not taken. Its message is our own words. */
-class Spoilt extends Error {}
+export class Spoilt extends Error {}
 
 function exchange(
   place: URL,
@@ -171,9 +199,7 @@ function exchange(
 ): Promise<Raw> {
   const { promise, resolve, reject } = Promise.withResolvers<Raw>();
   const request =
-    place.protocol === 'https:'
-      ? secure({ ...options, servername: place.hostname.replace(/^\[|\]$/g, ''), ...(ca === undefined ? {} : { ca }) })
-      : plain(options);
+    place.protocol === 'https:' ? secure({ ...options, ...nameOf(place), ...(ca === undefined ? {} : { ca }) }) : plain(options);
   const end = (error: Error): void => {
     reject(error);
     request.destroy();
@@ -207,6 +233,12 @@ function exchange(
   });
 }
 
+/** The name that the certificate has to be of. An address is held against the certificate as it is: TLS has no server name for one. */
+function nameOf(place: URL): { readonly servername?: string } {
+  const host = place.hostname.replace(/^\[|\]$/g, '');
+  return isIP(host) === 0 ? { servername: host } : {};
+}
+
 const newMessage = (): string => `msg_${randomUUID().replaceAll('-', '')}`;
 const single = (value: string | readonly string[] | undefined): string | undefined => (typeof value === 'string' ? value : value?.[0]);
 
@@ -214,6 +246,3 @@ function timeOf(headers: IncomingHttpHeaders): string {
   const said = Date.parse(headers.date ?? '');
   return new Date(Number.isNaN(said) ? Date.now() : said).toISOString();
 }
-
-/** True for an answer that says neither that it is done nor that it is not. */
-export const isOpen = (state: State): boolean => state === State.UNKNOWN || state === State.PENDING;

@@ -77,6 +77,21 @@ export const exitCases: Readonly<
     { argv: ['trust', 'publish'], exit: 4, code: 'trust.gap' },
   ],
   'decision sign': [{ argv: ['decision', 'sign', 'deadbeef', '--verdict', 'perhaps'], exit: 2, code: 'usage.invalid' }],
+  conformance: [
+    { argv: ['conformance'], exit: 2, code: 'usage.invalid' },
+    { argv: ['conformance', 'http://127.0.0.1:1', '--credential', 'billing/key'], exit: 2, code: 'usage.invalid' },
+    { argv: ['conformance', 'http://127.0.0.1:1', '--secret-file', 'nowhere', '--credential', 'billing'], exit: 2, code: 'usage.invalid' },
+    {
+      argv: ['conformance', 'http://127.0.0.1:1', '--secret-file', 'nowhere', '--credential', 'billing/key'],
+      exit: 4,
+      code: 'key.missing',
+    },
+    {
+      argv: ['conformance', 'http://keys.example.org', '--secret-file', 'nowhere', '--credential', 'billing/key'],
+      exit: 1,
+      code: 'provider.invalid',
+    },
+  ],
   doctor: [{ argv: ['doctor'], exit: 1 }],
   help: [
     { argv: ['help', 'exit-codes'], exit: 0 },
