@@ -1,5 +1,6 @@
 import { timingSafeEqual } from 'node:crypto';
 import { managedDocument } from './managed-policies.ts';
+import { addressOf, type Origin, originKeys } from './origin.ts';
 import { decide, knownPolicy, type Layers, type Policy, type Question } from './policy.ts';
 import { accessDenied, invalidKey, Refusal } from './refusal.ts';
 import { type Claim, checkSignature, checkTime, type WireRequest } from './sigv4.ts';
@@ -20,6 +21,8 @@ export interface Caller {
   /** The user whose permissions the caller has, long-term or through a session. */
   readonly user?: User;
   readonly role?: Role;
+  readonly origin: Origin;
+  /** As the log writes it. */
   readonly sourceIp: string;
   readonly userAgent: string;
 }
@@ -51,10 +54,10 @@ const gone = (row: { deletedAt?: number } | undefined, at: number): boolean =>
  * Finds out who signed a request, or refuses. A key counts with the status it had one propagation time ago; a session is usable at once and,
  * its owner still existing, until it expires, whatever became of the key that minted it.
  */
-export function authenticate(world: World, claim: Claim, request: WireRequest, source: { ip: string; userAgent: string }): Caller {
+export function authenticate(world: World, claim: Claim, request: WireRequest, source: { origin: Origin; userAgent: string }): Caller {
   const { state, accountId, clock } = world;
   const at = authenticationTime(world);
-  const common = { accessKeyId: claim.accessKeyId, sourceIp: source.ip, userAgent: source.userAgent };
+  const common = { accessKeyId: claim.accessKeyId, origin: source.origin, sourceIp: addressOf(source.origin), userAgent: source.userAgent };
   const key = state.tables.keys.get(claim.accessKeyId);
   if (key !== undefined) {
     const user = state.tables.users.get(key.userId);
@@ -154,14 +157,12 @@ export function contextOf(
     ['aws:principalaccount', [world.accountId]],
     ['aws:principaltype', [caller.role !== undefined ? 'AssumedRole' : caller.session?.kind === 'federation' ? 'FederatedUser' : 'User']],
     ['aws:principalorgid', [world.state.account.organizationId]],
-    ['aws:sourceip', [caller.sourceIp]],
+    ...originKeys(caller.origin),
     ['aws:useragent', [caller.userAgent]],
     ['aws:requestedregion', [region]],
     ['aws:currenttime', [new Date(now).toISOString()]],
     ['aws:epochtime', [String(Math.floor(now / 1000))]],
     ['aws:securetransport', ['true']],
-    ['aws:viaawsservice', ['false']],
-    ['aws:principalisawsservice', ['false']],
   ]);
   if (caller.user !== undefined && caller.session?.kind !== 'federation') context.set('aws:username', [caller.user.name]);
   if (caller.session !== undefined) {

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { roleArn, sessionArn, userArn } from './access.ts';
 import { type FaultOrder, faultKinds } from './faults.ts';
 import { policiesOf } from './iam-principals.ts';
+import { readOrigin } from './origin.ts';
 import { latest, longestPropagationMs, type Settings } from './state.ts';
 import type { DelayOrder } from './trail.ts';
 import type { World } from './world.ts';
@@ -170,6 +171,16 @@ function serve(world: World, method: string, url: URL, body: Record<string, unkn
     case 'DELETE /faults':
       world.faults.clear();
       return { ok: true };
+    case 'GET /origins':
+      return world.origins.all;
+    case 'PUT /origins': {
+      const { address, origin } = body;
+      if (typeof address !== 'string' || !/^127(\.\d{1,3}){3}$/.test(address)) throw new Unusable('address must be one of loopback');
+      const read = readOrigin(origin);
+      if (origin !== null && read === undefined) throw new Unusable('origin must be {ip}, {vpc, vpce} or {via}, or null');
+      world.origins.set(address, read);
+      return world.origins.all;
+    }
     case 'GET /counters':
       return Object.fromEntries(world.ledger.counters);
     case 'GET /mutations':

@@ -1,9 +1,11 @@
 import type { Fault, FaultOrder } from './faults.ts';
 import type { Counter, LedgerEntry } from './ledger.ts';
+import type { Origin } from './origin.ts';
 import type { DelayOrder, TrailEntry } from './trail.ts';
 
 export type { Fault, FaultKind, FaultOrder } from './faults.ts';
 export type { Counter, Effect, LedgerEntry } from './ledger.ts';
+export type { Origin } from './origin.ts';
 export type { DelayOrder, TrailEntry } from './trail.ts';
 
 /** Where the control port is, and the token it asks for. */
@@ -145,6 +147,10 @@ export class AwsControl {
   /** Lets go what a `hold` keeps back, and tells how many answers that were. */
   async release(id: string): Promise<number> {
     return (await this.#ask<{ released: number }>('POST', `/faults/${encodeURIComponent(id)}/release`)).released;
+  }
+  /** Has connections from a loopback address taken for coming from elsewhere; null takes it for itself again. A client binds itself to the address (`localAddress`), and no header changes it. */
+  async setOrigin(address: string, origin: Origin | null): Promise<void> {
+    await this.#ask('PUT', '/origins', { address, origin });
   }
   /** Calls since the server started, by `service:Action`. */
   counters(): Promise<Record<string, Counter>> {

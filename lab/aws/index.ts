@@ -9,6 +9,7 @@ import { accessKeyId, secretKey, suffix, uniqueId } from './identifiers.ts';
 import { Journal } from './journal.ts';
 import { Ledger } from './ledger.ts';
 import { fullAccess } from './organizations.ts';
+import { Origins } from './origin.ts';
 import { apiServer } from './server.ts';
 import { type JournalLine, type Settings, State, tableNames } from './state.ts';
 import { Trail } from './trail.ts';
@@ -149,7 +150,7 @@ export async function startAwsSimulator(options: AwsSimulatorOptions = {}): Prom
   state.forget(clock);
   journal?.restart(snapshot(state, trail, ledger));
   const { accountId, admin } = state.account;
-  const world: World = { accountId, regions, clock, state, trail, ledger, faults: new Faults(), settings, journal };
+  const world: World = { accountId, regions, clock, state, trail, ledger, faults: new Faults(), origins: new Origins(), settings, journal };
   const token = options.controlToken ?? randomBytes(24).toString('base64url');
   const api = apiServer(world, onFault);
   const control = controlServer(world, token, onFault);

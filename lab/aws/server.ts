@@ -7,6 +7,7 @@ import { iam } from './iam.ts';
 import { uuid } from './identifiers.ts';
 import type { LedgerEntry } from './ledger.ts';
 import { organizations } from './organizations.ts';
+import type { Origin } from './origin.ts';
 import { eventOf, targetOf } from './record.ts';
 import { Refusal } from './refusal.ts';
 import { secretsmanager } from './secretsmanager.ts';
@@ -26,7 +27,7 @@ interface Delivery {
   readonly claim: Claim;
   readonly requestId: string;
   readonly receivedAt: number;
-  readonly source: { readonly ip: string; readonly userAgent: string };
+  readonly source: { readonly origin: Origin; readonly userAgent: string };
   readonly delivery: 1 | 2;
   readonly reply: 'sent' | 'lost';
   /** An error that a fault orders in the place of the effect. */
@@ -163,7 +164,10 @@ async function answer(world: World, message: IncomingMessage, requestId: string)
     claim,
     requestId,
     receivedAt,
-    source: { ip: (message.socket.remoteAddress ?? '').replace(/^::ffff:/, ''), userAgent: headers['user-agent'] ?? '-' },
+    source: {
+      origin: world.origins.of((message.socket.remoteAddress ?? '').replace(/^::ffff:/, '')),
+      userAgent: headers['user-agent'] ?? '-',
+    },
     delivery: 1,
     reply: lost ? 'lost' : 'sent',
     ordered: struck('throttle') ? throttled : struck('error-500') ? broken : undefined,

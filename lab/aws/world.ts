@@ -2,6 +2,7 @@ import type { Clock } from './clock.ts';
 import type { Faults } from './faults.ts';
 import type { Journal } from './journal.ts';
 import type { Ledger } from './ledger.ts';
+import type { Origins } from './origin.ts';
 import { type Rows, rowKey, type Settings, type State, type TableName } from './state.ts';
 import type { Trail } from './trail.ts';
 
@@ -14,6 +15,8 @@ export interface World {
   readonly trail: Trail;
   readonly ledger: Ledger;
   readonly faults: Faults;
+  /** Where connections are taken to come from; a restart forgets it, as it does faults. */
+  readonly origins: Origins;
   readonly settings: Settings;
   readonly journal: Journal | undefined;
 }

@@ -12,9 +12,11 @@ import { deleteKey } from './delete-key.ts';
 import { denyPrincipal } from './deny-principal.ts';
 import { disableKey } from './disable-key.ts';
 import { examine } from './examine.ts';
+import { fencePrincipal } from './fence-principal.ts';
 import { liftCutOff } from './lift-cut-off.ts';
 import { liftCutOffRole } from './lift-cut-off-role.ts';
 import { liftDeny } from './lift-deny.ts';
+import { liftFence } from './lift-fence.ts';
 import { Log } from './log.ts';
 import { look } from './look.ts';
 import { manifest } from './manifest.ts';
@@ -66,6 +68,8 @@ export async function connect(config: AccountConfig): Promise<Connection> {
   const account = new AwsAccount(config.account, api, new Log(regions, globalRegion, own.accessKeyId, lookUpsPerSecond));
   const actions = [
     disableKey,
+    fencePrincipal,
+    liftFence,
     denyPrincipal,
     liftDeny,
     cutOffSessions,

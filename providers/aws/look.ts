@@ -13,7 +13,7 @@ import { keyBefore } from './disable-key.ts';
 import type { LogEvent } from './log.ts';
 import { manifest } from './manifest.ts';
 import { madeIn } from './mint-key.ts';
-import { cutOffPolicy, holdPolicy, longestSessionSeconds } from './policies.ts';
+import { cutOffPolicy, fencePolicy, holdPolicy, longestSessionSeconds } from './policies.ts';
 import { type Privilege, readPrivilege } from './privilege.ts';
 import { isOwnProbe, readTime } from './watching.ts';
 
@@ -500,6 +500,7 @@ class Looking {
       return document === undefined ? {} : { document };
     };
     befores[stepKey('aws/deny-principal', { account, user })] = policyBefore(holdPolicy);
+    befores[stepKey('aws/fence-principal', { account, user })] = policyBefore(fencePolicy);
     befores[stepKey('aws/cut-off-sessions', { account, user })] = policyBefore(cutOffPolicy);
     return befores;
   }

@@ -11,6 +11,9 @@ const self = ['sts:GetCallerIdentity'];
 const hold = `'{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}'`;
 const cutOff = `'{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":["*"],"Resource":["*"],"Condition":{"DateLessThan":{"aws:TokenIssueTime":"<a minute after the key was dead, in UTC>"}}}]}'`;
 
+/** The same for a fence; `IfExists` and the negations deny what cannot be told. */
+const fence = `'{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"NotIpAddress":{"aws:SourceIp":[<networks of the consumers, as AWS sees them>]},"BoolIfExists":{"aws:ViaAWSService":"false","aws:PrincipalIsAWSService":"false"}}}]}'`;
+
 const onUser = (action: string): Way => ({ action, target: { account: '{account}', user: '{principal}' }, subject: '{principal}' });
 const onKey = (action: string): Way => ({
   action,
@@ -88,6 +91,7 @@ export const manifest: ProviderManifest = {
         'All inline policies of a user together: 2048 characters without white space. A user whose own fill that up can be neither denied nor fenced before one is moved.',
       ],
       principal: user,
+      // A fence stops whoever is outside it, and so not every holder: it is no full containment and stands in no `stoppedBy`.
       stoppedBy: ['deny-principal'],
       ways: {
         disable: onKey('disable-key'),
@@ -139,6 +143,31 @@ export const manifest: ProviderManifest = {
       byHand: 'aws iam update-access-key --user-name {user} --access-key-id {accessKeyId} --status Inactive',
       byHandUndo: 'aws iam update-access-key --user-name {user} --access-key-id {accessKeyId} --status Active',
       source: 'IAM API reference, UpdateAccessKey: without UserName it acts on the key of the caller, so the name is always sent',
+    },
+    {
+      name: 'fence-principal',
+      title: 'deny {user} everything from outside the declared networks',
+      phase: 'contain',
+      reversibility: 'reversible',
+      scope: 'principal',
+      permissions: [...readPolicy, ...readKeys, 'iam:PutUserPolicy', 'iam:DeleteUserPolicy', ...self],
+      byHand: `aws iam put-user-policy --user-name {user} --policy-name tourniquet-fence --policy-document ${fence}`,
+      byHandUndo:
+        'only with the sessions cut off before it (cut-off-sessions): aws iam delete-user-policy --user-name {user} --policy-name tourniquet-fence',
+      source: 'IAM User Guide, "AWS: Denies access to AWS based on the source IP" and "Global condition context keys"',
+    },
+    {
+      name: 'lift-fence',
+      title: 'let {user} in from everywhere again',
+      phase: 'distribute',
+      reversibility: 'reversible',
+      scope: 'principal',
+      lifts: 'fence-principal',
+      permissions: [...readPolicy, ...readKeys, 'iam:DeleteUserPolicy', 'iam:PutUserPolicy', ...self],
+      byHand: 'aws iam delete-user-policy --user-name {user} --policy-name tourniquet-fence',
+      byHandUndo: `aws iam put-user-policy --user-name {user} --policy-name tourniquet-fence --policy-document ${fence}`,
+      source:
+        'IAM API reference, DeleteUserPolicy; a session minted from outside while the fence stood lives on beneath it for up to 36 hours',
     },
     {
       name: 'deny-principal',

@@ -1,8 +1,9 @@
 import { canonicalJson, sha256Of } from '../../domain/canonical.ts';
 
-/** Names of the inline policies that the engine puts on a user, and the second of them on a role, and of no others. */
+/** Names of the inline policies that the engine puts on a user, and the cut-off on a role, and of no others. */
 export const holdPolicy = 'tourniquet-hold';
 export const cutOffPolicy = 'tourniquet-cutoff';
+export const fencePolicy = 'tourniquet-fence';
 
 /** Seconds for which the longest session lives that a user's key can mint (GetSessionToken, GetFederationToken: STS API reference). */
 export const longestSessionSeconds = 129_600;
@@ -19,6 +20,7 @@ export function markOf(context: { readonly incident: string; readonly run: strin
 
 const holdSid = 'TourniquetHold';
 const cutOffSid = 'TourniquetCutoff';
+const fenceSid = 'TourniquetFence';
 
 /** Denies a user everything. Sessions of GetSessionToken and GetFederationToken are denied with it: their permissions are the user's. */
 export function holdDocument(mark: string): string {
@@ -26,6 +28,58 @@ export function holdDocument(mark: string): string {
     Version: '2012-10-17',
     Statement: [{ Sid: `${holdSid}${mark}`, Effect: 'Deny', Action: '*', Resource: '*' }],
   });
+}
+
+/**
+ * Denies a user everything that comes neither from these networks or VPCs nor from AWS itself on the user's behalf. All conditions of a statement have to hold; a negated one holds where its key is
+ * absent, as the address is of a call through a VPC endpoint, so that what cannot be told is denied. `IfExists` makes the two others hold then as well.
+ * Source: IAM User Guide, "Global condition context keys" (aws:SourceIp, aws:SourceVpc, aws:SourceVpce, aws:ViaAWSService) and "AWS: Denies access to AWS based on the source IP".
+ */
+export function fenceDocument(
+  mark: string,
+  gates: { readonly networks: readonly string[]; readonly vpcs: readonly string[]; readonly endpoints: readonly string[] },
+): string {
+  const { networks, vpcs, endpoints } = gates;
+  const outside = {
+    ...(vpcs.length > 0 ? { 'aws:SourceVpc': vpcs } : {}),
+    ...(endpoints.length > 0 ? { 'aws:SourceVpce': endpoints } : {}),
+  };
+  return JSON.stringify({
+    Version: '2012-10-17',
+    Statement: [
+      {
+        Sid: `${fenceSid}${mark}`,
+        Effect: 'Deny',
+        Action: '*',
+        Resource: '*',
+        Condition: {
+          ...(networks.length > 0 ? { NotIpAddress: { 'aws:SourceIp': networks } } : {}),
+          ...(Object.keys(outside).length > 0 ? { StringNotEquals: outside } : {}),
+          BoolIfExists: { 'aws:ViaAWSService': 'false', 'aws:PrincipalIsAWSService': 'false' },
+        },
+      },
+    ],
+  });
+}
+
+/** True for a fence that an engine put, this step or any other, and that nobody has widened by anything but its gates. */
+export function isFence(document: string): boolean {
+  const statements = statementsOf(document);
+  const [statement] = statements;
+  if (statements.length !== 1 || statement?.Effect !== 'Deny' || !hasStar(statement.Action) || !hasStar(statement.Resource)) return false;
+  if (!bearsSid(document, fenceSid)) return false;
+  const condition = (statement.Condition ?? {}) as Record<string, Record<string, unknown>>;
+  const { NotIpAddress: address, StringNotEquals: network, BoolIfExists: service, ...rest } = condition;
+  const only = (of: Record<string, unknown> | undefined, keys: readonly string[]) =>
+    Object.keys(of ?? {}).every((key) => keys.includes(key));
+  return (
+    Object.keys(rest).length === 0 &&
+    (address !== undefined || network !== undefined) &&
+    only(address, ['aws:SourceIp']) &&
+    only(network, ['aws:SourceVpc', 'aws:SourceVpce']) &&
+    only(service, ['aws:ViaAWSService', 'aws:PrincipalIsAWSService']) &&
+    Object.values(service ?? {}).every((value) => value === 'false')
+  );
 }
 
 /**
@@ -97,7 +151,7 @@ export function isHold(document: string): boolean {
 
 /** True for a document that this very step put. */
 export function isMarked(document: string, mark: string): boolean {
-  return bearsSid(document, `${holdSid}${mark}`) || bearsSid(document, `${cutOffSid}${mark}`);
+  return [holdSid, cutOffSid, fenceSid].some((sid) => bearsSid(document, `${sid}${mark}`));
 }
 
 function bearsSid(document: string, start: string): boolean {

@@ -12,7 +12,7 @@ import {
 import { codeOf } from '../../domain/errors.ts';
 import { decoded } from './account.ts';
 import type { Calls } from './api.ts';
-import { cutOffPolicy, holdPolicy, privilegeIn } from './policies.ts';
+import { cutOffPolicy, fencePolicy, holdPolicy, privilegeIn } from './policies.ts';
 
 export interface Privilege {
   readonly privilege: 'administrator' | 'elevated' | 'ordinary' | 'unknown';
@@ -53,7 +53,7 @@ export async function readPrivilege(calls: Calls, user: string, whole: boolean):
   ]);
   if (!whole) unread.push('groups');
   const documents: string[] = Object.entries(inline).flatMap(([name, text]) =>
-    name === holdPolicy || name === cutOffPolicy ? [] : [text],
+    [holdPolicy, cutOffPolicy, fencePolicy].includes(name) ? [] : [text],
   );
   const arns = new Set(attached);
   if (whole) {

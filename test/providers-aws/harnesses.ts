@@ -8,7 +8,7 @@ import {
   UpdateAccessKeyCommand,
 } from '@aws-sdk/client-iam';
 import { manifest } from '../../providers/aws/manifest.ts';
-import { cutOffDocument, cutOffPolicy, holdDocument, holdPolicy } from '../../providers/aws/policies.ts';
+import { cutOffDocument, cutOffPolicy, fenceDocument, fencePolicy, holdDocument, holdPolicy } from '../../providers/aws/policies.ts';
 import { investigationTag, investigationValue } from '../../providers/aws/tag-user.ts';
 import type { Action } from '../../providers/contract.ts';
 import type { SuiteOptions, World, WorldCall } from '../conformance/index.ts';
@@ -28,6 +28,7 @@ interface Case {
 export const user = 'ci-deployer';
 const other = JSON.stringify({ Version: '2012-10-17', Statement: [{ Effect: 'Deny', Action: 's3:*', Resource: '*' }] });
 const hours = 3_600_000;
+const gates = { networks: ['198.51.100.0/24', '2001:db8:7::/48'], vpcs: ['vpc-0a1b2c3d4e5f60718'], endpoints: ['vpce-1a2b3c4d'] };
 
 const setStatus = (world: Practice, accessKeyId: string, status: 'Active' | 'Inactive') =>
   world.admin.iam.send(new UpdateAccessKeyCommand({ UserName: user, AccessKeyId: accessKeyId, Status: status }));
@@ -72,6 +73,32 @@ const cases: Readonly<Record<string, Case>> = {
         target: { account: world.account, user, accessKeyId: leaked.accessKeyId },
         remove: () => removeKey(world, leaked.accessKeyId),
         meddle: () => removeKey(world, leaked.accessKeyId),
+      };
+    },
+  },
+  'fence-principal': {
+    async prepare({ world }) {
+      // The neighbour has another incident's.
+      await world.policy('bystander', fencePolicy, fenceDocument('fedcba9876543210fedcba98', gates));
+      return {
+        target: { account: world.account, user },
+        params: { networks: gates.networks, vpcs: [...gates.vpcs, ...gates.endpoints], maxLifeSeconds: 0 },
+        remove: () => world.deleteUser(user),
+        meddle: () => world.policy(user, fencePolicy, other),
+      };
+    },
+  },
+  'lift-fence': {
+    async prepare({ world, leaked }) {
+      await world.policy('bystander', fencePolicy, fenceDocument('fedcba9876543210fedcba98', gates));
+      await world.policy(user, fencePolicy, fenceDocument('0123456789abcdef01234567', gates));
+      await world.policy(user, cutOffPolicy, cutOffDocument('0123456789abcdef01234567', new Date().toISOString()));
+      await setStatus(world, leaked.accessKeyId, 'Inactive');
+      return {
+        target: { account: world.account, user },
+        params: { keys: [leaked.accessKeyId] },
+        remove: () => world.deleteUser(user),
+        meddle: () => world.policy(user, fencePolicy, other),
       };
     },
   },

@@ -1,3 +1,4 @@
+import { Agent } from 'node:http';
 import {
   CreateAccessKeyCommand,
   CreateUserCommand,
@@ -32,8 +33,16 @@ export interface Pair {
 }
 
 /** Stock clients of somebody who is not the engine; one try a call. */
-export function clientsOf(endpoint: string, credentials: Pair, agent?: string, region = 'us-east-1') {
-  const config = { endpoint, region, credentials, maxAttempts: 1, ...(agent ? { customUserAgent: [[agent] as [string]] } : {}) };
+export function clientsOf(endpoint: string, credentials: Pair, agent?: string, region = 'us-east-1', address?: string) {
+  const config = {
+    endpoint,
+    region,
+    credentials,
+    maxAttempts: 1,
+    ...(agent ? { customUserAgent: [[agent] as [string]] } : {}),
+    // The simulator takes a connection for coming from where the client has bound itself to.
+    ...(address ? { requestHandler: { httpAgent: new Agent({ localAddress: address }) } } : {}),
+  };
   return { iam: new IAMClient(config), sts: new STSClient(config), secrets: new SecretsManagerClient(config) };
 }
 export type Clients = ReturnType<typeof clientsOf>;
@@ -77,6 +86,8 @@ export interface Practice {
   readonly admin: Clients;
   readonly account: string;
   as(pair: Pair, agent?: string): Clients;
+  /** The same from a loopback address of its own. */
+  from(address: string, pair: Pair): Clients;
   connect(pair?: Pair, settings?: Readonly<Record<string, unknown>>): Promise<Connection>;
   makeUser(name: string, policy?: string): Promise<Pair>;
   makeKey(user: string): Promise<Pair>;
@@ -103,6 +114,7 @@ export async function practice(options: AwsSimulatorOptions = {}): Promise<Pract
     admin,
     account: sim.accountId,
     as,
+    from: (address, pair) => clientsOf(sim.endpoint, pair, undefined, 'us-east-1', address),
     async connect(pair = sim.admin, settings = {}) {
       const connection = await provider.connect({
         provider: 'aws',
