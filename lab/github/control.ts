@@ -224,6 +224,13 @@ export class Control {
     return place;
   }
 
+  /** An owner of the organization takes a fine-grained token's access to it away. */
+  unlinkByHand(org: string, sha256: string): void {
+    const token = this.#world.state.tokens.get(sha256);
+    if (token === undefined || !token.orgs.delete(org)) throw new Error('there is no such token');
+    this.#world.audit([org], 'personal_access_token.access_revoked', {}, { hashed_token: sha256, token_id: token.tokenId });
+  }
+
   /** An owner deletes a token in the web pages. */
   deleteToken(sha256: string): void {
     const token = this.#world.state.tokens.get(sha256);

@@ -14,7 +14,7 @@ export interface KeyBefore {
 /** Deletes one deploy key. It cannot be taken back. */
 export function deleteDeployKey(account: GithubAccount): Action<KeyBefore> {
   const members = (target: Parameters<Action['capture']>[0]) => {
-    const { repository, keyId } = account.targetOf(target, 'repository', 'keyId');
+    const { repository, key: keyId } = account.targetOf(target, 'repository', 'key');
     if (!/^[1-9][0-9]*$/.test(keyId)) throw fault('provider.invalid', { keyId, because: 'a deploy key has a number' });
     return { repository, keyId };
   };

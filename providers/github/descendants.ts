@@ -49,6 +49,10 @@ const makings: readonly {
 export const givesAccess =
   /^(org\.(add_member|update_member|add_outside_collaborator|invite_member)|repo\.(add_member|access)|team\.(add_member|add_repository)|protected_branch\..*|(org|repo|enterprise)\.register_self_hosted_runner|environment\..*|(repo|org|environment)\.(create|update)_actions_secret|workflows\..*)$/;
 
+/** How a deploy key was made, as the manifest calls it: what an App made does not go with the token. */
+const keyVia = 'POST /repos/{owner}/{repo}/keys';
+const appKeyVia = `${keyVia}, by an App`;
+
 /** The node of a deploy key, and its edges: to the token, and to those who use it as the inventory declares. */
 function keyNode(
   root: string,
@@ -57,7 +61,7 @@ function keyNode(
   dies: boolean,
   inventory: { readonly consumers: readonly Consumer[]; readonly stores: readonly Store[] },
 ): Graph {
-  const credential: CredentialRef = { kind: 'github.deploy-key', locator: { repository: key.repository, keyId: key.keyId } };
+  const credential: CredentialRef = { kind: 'github.deploy-key', locator: { repository: key.repository, key: key.keyId } };
   const id = nodeId(credential);
   const fate = dies ? 'it is deleted with the token' : 'it outlives the token';
   const provenance: Provenance = {
@@ -74,7 +78,7 @@ function keyNode(
     title: `deploy key ${key.keyId} of ${key.repository} (${key.title})`,
     credential: {
       ...credential,
-      derivedVia: 'POST /repos/{owner}/{repo}/keys',
+      derivedVia: dies ? keyVia : appKeyVia,
       ...(key.createdAt === undefined ? {} : { issuedAt: key.createdAt }),
       live: yes(calls.at, 'administrator', `it is in the list of ${key.repository}; request ${calls.lastRequest}`),
       status: dies ? 'dies with the token' : 'outlives the token',

@@ -77,7 +77,7 @@ async function lookAtNothing(account: GithubAccount, on: Look): Promise<Looked> 
 }
 
 async function lookAtKey(account: GithubAccount, on: Look): Promise<Looked> {
-  const { repository = '', keyId = '' } = on.credential.locator;
+  const { repository = '', key: keyId = '' } = on.credential.locator;
   const calls = account.api.calls(agentWord('look'), on.signal, 'long');
   let keys: readonly DeployKey[] | undefined;
   let why = '';
@@ -113,7 +113,7 @@ async function lookAtKey(account: GithubAccount, on: Look): Promise<Looked> {
     swept: unknown(at, 'log', 'what a deploy key did is not in the log that can be asked'),
     requestIds: calls.requestIds,
   };
-  const target = { account: account.login, repository, keyId };
+  const target = { account: account.login, repository, key: keyId };
   return { finding, befores: { [stepKey('github/delete-deploy-key', target)]: key ? { key } : {} }, evidence: key ? { key } : {} };
 }
 
@@ -245,11 +245,10 @@ async function lookAtToken(account: GithubAccount, on: Look): Promise<Looked> {
     swept: sweptOf(full, water, standing, at),
     requestIds: [...calls.requestIds, ...(tried?.requestIds ?? [])],
   };
-  const { account: login } = { account: account.login };
   const before = beforeOf({ ...known, ...(accessType === undefined ? {} : { accessType }) }, hanging);
-  const befores: Record<string, unknown> = { [stepKey('github/revoke-token', { account: login, sha256 })]: before };
+  const befores: Record<string, unknown> = { [stepKey('github/revoke-token', { account: account.login, sha256 })]: before };
   for (const { certain: _, ...key } of hanging.keys)
-    befores[stepKey('github/delete-deploy-key', { account: login, repository: key.repository, keyId: key.keyId })] = { key };
+    befores[stepKey('github/delete-deploy-key', { account: account.login, repository: key.repository, key: key.keyId })] = { key };
   return {
     finding,
     befores,

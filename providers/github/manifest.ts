@@ -6,12 +6,9 @@ const readKeys = 'administration:read';
 const readTokens = 'organization_personal_access_tokens:read';
 const readRepositories = 'metadata:read';
 
-/** What the one call asks that tries a token: it goes in the token's own name. */
-const ownName = ['any token of a user', 'metadata:read'];
-
 /**
- * Tokens of GitHub, and what hangs on them. Permissions are those of a GitHub App, as its settings name them, `name:level`; besides them `unauthenticated`, `App JWT` and the credential
- * itself stand for calls that no permission is asked for.
+ * Tokens of GitHub, and what hangs on them. Permissions are those of a GitHub App, as its settings name them, `name:level`. Calls that ask for none stand in no list:
+ * the revocation itself, which is for nobody in particular, the trying of a token, and what an App does with its own signature.
  */
 export const manifest: ProviderManifest = {
   name: 'github',
@@ -51,9 +48,9 @@ export const manifest: ProviderManifest = {
         'there is no call that makes a personal access token: its owner makes the new one',
         'no revocation can be undone, and there is no turning off',
       ],
-      principal: { pattern: '^(?:github\\.com/)?(?<name>[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})(?:\\[bot\\])?)$', id: '{principal}' },
+      principal: { pattern: '^(?:github\\.com/)?(?<name>[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})(?:\\[bot\\])?)$', id: 'user/{principal}' },
       ways: {
-        remove: { action: 'revoke-token', target: { account: '{account}', sha256: '{sha256}' }, subject: '{principal}' },
+        remove: { action: 'revoke-token', target: { account: '{account}', sha256: '{sha256}' }, subject: '{sha256}' },
       },
     },
     {
@@ -65,7 +62,7 @@ export const manifest: ProviderManifest = {
       mints: [
         {
           kind: 'github.deploy-key',
-          via: 'POST /repos/{owner}/{repo}/keys',
+          via: 'POST /repos/{owner}/{repo}/keys, by an App',
           logged: 'sometimes',
           maxLife: 'unlimited',
           killedBy: ['delete-deploy-key'],
@@ -82,7 +79,7 @@ export const manifest: ProviderManifest = {
       principal: { pattern: '^installation/(?<name>[1-9][0-9]*)$', id: 'installation/{principal}' },
       stoppedBy: ['suspend-installation'],
       ways: {
-        remove: { action: 'revoke-token', target: { account: '{account}', sha256: '{sha256}' }, subject: '{principal}' },
+        remove: { action: 'revoke-token', target: { account: '{account}', sha256: '{sha256}' }, subject: '{sha256}' },
         deny: {
           action: 'suspend-installation',
           target: { account: '{account}', installationId: '{principal}' },
@@ -98,7 +95,7 @@ export const manifest: ProviderManifest = {
     {
       kind: 'github.deploy-key',
       title: 'deploy key of a repository',
-      locator: ['repository', 'keyId'],
+      locator: ['repository', 'key'],
       identified: 'By its number in the list of the repository; the private half names nothing.',
       mints: [],
       overlap: 'unlimited',
@@ -108,8 +105,8 @@ export const manifest: ProviderManifest = {
       ways: {
         remove: {
           action: 'delete-deploy-key',
-          target: { account: '{account}', repository: '{repository}', keyId: '{keyId}' },
-          subject: 'deploy key {keyId} of {repository}',
+          target: { account: '{account}', repository: '{repository}', key: '{key}' },
+          subject: 'deploy key {key} of {repository}',
         },
       },
     },
@@ -134,15 +131,7 @@ export const manifest: ProviderManifest = {
       irreversibleBecause: 'GitHub makes no token anew, and the deploy keys that were made with it are deleted with it',
       scope: 'credential',
       part: 'contain',
-      permissions: [
-        'unauthenticated',
-        'the installation token itself',
-        readLog,
-        readTokens,
-        readKeys,
-        readRepositories,
-        ...ownName.filter((name) => name !== readRepositories),
-      ],
+      permissions: [readLog, readTokens, readKeys, readRepositories],
       byHand: `curl -X POST https://api.github.com/credentials/revoke -H 'content-type: application/json' -d @tokens.json (with {"credentials":["<the token>"]} in it, and without an authorization header), then GET /user with the token until it says 401`,
       source:
         'GitHub REST reference, "Revocation": 202 whatever is sent, 403 to whoever authenticates, 60 requests an hour; "Managing deploy keys" for what goes with it',
@@ -153,7 +142,8 @@ export const manifest: ProviderManifest = {
       phase: 'contain',
       reversibility: 'reversible',
       scope: 'principal',
-      permissions: ['App JWT'],
+      // It is the App's own signature that it takes, and no permission.
+      permissions: [],
       byHand: 'PUT /app/installations/{installationId}/suspended, signed as the App',
       byHandUndo: 'DELETE /app/installations/{installationId}/suspended, signed as the App',
       source: 'GitHub REST reference, "Suspend an app installation"',
@@ -166,24 +156,26 @@ export const manifest: ProviderManifest = {
       scope: 'principal',
       lifts: 'suspend-installation',
       part: 'contain',
-      permissions: ['App JWT'],
+      // It is the App's own signature that it takes, and no permission.
+      permissions: [],
       byHand: 'DELETE /app/installations/{installationId}/suspended, signed as the App',
       byHandUndo: 'PUT /app/installations/{installationId}/suspended, signed as the App',
       source: 'GitHub REST reference, "Unsuspend an app installation"',
     },
     {
       name: 'delete-deploy-key',
-      title: 'delete deploy key {keyId} of {repository}',
+      title: 'delete deploy key {key} of {repository}',
       phase: 'contain',
       reversibility: 'irreversible',
       irreversibleBecause: 'its number, its history and when it was last used are gone; the same public key added again is another key',
       scope: 'credential',
       part: 'eradicate',
       permissions: [readKeys, 'administration:write', readRepositories],
-      byHand: 'gh repo deploy-key delete {keyId} --repo {repository}',
+      byHand: 'gh repo deploy-key delete {key} --repo {repository}',
       source: 'GitHub REST reference, "Delete a deploy key"',
     },
   ],
+  reads: [readLog, readTokens, readKeys, readRepositories, 'members:read'],
   // Not documented. A revoked token has been seen refused within a second or two; the figure leaves room.
   propagationMs: 5_000,
   logs: [

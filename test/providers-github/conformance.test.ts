@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { manifest } from '../../providers/github/manifest.ts';
 import { describeAction, expectAllRun } from '../conformance/index.ts';
-import { harnesses } from './harnesses.ts';
-import { practice } from './practice.ts';
+import { harnesses, stepOf } from './harnesses.ts';
+import { permissionOf, practice } from './practice.ts';
 
 for (const { name, open, options } of harnesses) describeAction(name, open, options);
 
@@ -30,6 +30,24 @@ it('every way of a kind pulls a lever that is there, on what its locator or prin
       const holes = JSON.stringify([way.target, way.subject]).match(/\{\w+\}/g) ?? [];
       for (const hole of holes) expect(['{account}', '{principal}', ...kind.locator.map((name) => `{${name}}`)]).toContain(hole);
     }
+  }
+});
+
+it.each(['suspend-installation', 'unsuspend-installation'])('%s makes no call but of the App itself', async (name) => {
+  const world = await practice();
+  try {
+    const action = (await world.connect()).actions[name];
+    const target = { account: 'acme', installationId: String(world.builder.installationId) };
+    if (name === 'unsuspend-installation')
+      await (await world.connect()).actions['suspend-installation']?.apply(target, { found: 'active' }, stepOf('s0'));
+    const before = await action?.capture(target, stepOf('s1'));
+    await action?.apply(target, before, stepOf('s1'));
+    await action?.probe(target, before, stepOf('s1'));
+    await action?.revert?.(target, before, stepOf('s1'));
+    const made = Object.keys(world.hand.counters()).map((key) => permissionOf[key.slice('github:'.length)]);
+    expect([...new Set(made)]).toEqual(['App JWT']);
+  } finally {
+    await world.close();
   }
 });
 

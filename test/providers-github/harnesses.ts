@@ -21,6 +21,12 @@ export function sealedToken(token: string): { readonly params: Record<string, un
   };
 }
 
+/** The App signs for itself, and has no permission to do without. */
+const signedByApp = {
+  'only what is declared':
+    'an App suspends by its own signature, for which there is no permission; a test of its own sees that nothing else is called',
+} as const;
+
 const cases: Readonly<Record<string, Case>> = {
   'revoke-token': {
     async prepare(world) {
@@ -39,6 +45,7 @@ const cases: Readonly<Record<string, Case>> = {
     },
   },
   'suspend-installation': {
+    options: { unsupported: signedByApp },
     async prepare({ hand, builder }) {
       return {
         target: { account: 'acme', installationId: String(builder.installationId) },
@@ -51,6 +58,7 @@ const cases: Readonly<Record<string, Case>> = {
     },
   },
   'unsuspend-installation': {
+    options: { unsupported: signedByApp },
     async prepare({ hand, builder, connect }) {
       const connection = await connect();
       const suspend = connection.actions['suspend-installation'] as Action;
@@ -67,7 +75,7 @@ const cases: Readonly<Record<string, Case>> = {
     async prepare({ hand }) {
       const { keyId } = hand.addDeployKey('acme', 'shop', { title: 'leaked', addedBy: 'olga', lastUsedAgoMs: 60_000 });
       return {
-        target: { account: 'acme', repository: 'acme/shop', keyId: String(keyId) },
+        target: { account: 'acme', repository: 'acme/shop', key: String(keyId) },
         remove: async () => {
           const row = hand.picture().repositories.find((each) => each.name === 'acme/shop');
           if (row?.keys.some((key) => key.id === keyId)) hand.removeDeployKey('acme', 'shop', keyId);
@@ -146,7 +154,10 @@ async function open(name: string, each: Case): Promise<World> {
         const more = total - (counted.get(key) ?? 0);
         counted.set(key, total);
         const effective = changed.get(action) ?? 0;
-        for (let i = 0; i < more; i++) calls.push({ permission: permissionOf[action] ?? action, changed: i < effective });
+        const permission = permissionOf[action] ?? action;
+        // What asks for no permission is as good as what every App may: to see that something is there.
+        for (let i = 0; i < more; i++)
+          calls.push({ permission: /^\w+:\w+$/.test(permission) ? permission : 'metadata:read', changed: i < effective });
       }
     };
     gather();
