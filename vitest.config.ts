@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import { enterPracticeEnvironment } from './scripts/environment.mjs';
 
@@ -5,7 +6,16 @@ import { enterPracticeEnvironment } from './scripts/environment.mjs';
 enterPracticeEnvironment();
 process.env['TZ'] = 'UTC';
 
+/** What the package publishes, for the example that is written against nothing else. */
+const published = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
 export default defineConfig({
+  resolve: {
+    alias: {
+      'tourniquet-engine/provider': published('providers/index.ts'),
+      'tourniquet-engine/testing': published('test/conformance/index.ts'),
+    },
+  },
   test: {
     include: ['**/*.test.ts'],
     exclude: ['node_modules/**', 'dist/**', '.tools/**', '.tourniquet/**'],

@@ -16,10 +16,22 @@ export {
 } from '../domain/credential.ts';
 export { codeOf, type ErrorCode, Fault, fault, isFault } from '../domain/errors.ts';
 export { Outcome } from '../domain/execution.ts';
-export { type ActionManifest, actionOf, type Identified, type Mints, type ProviderManifest } from '../domain/manifest.ts';
+export { readManifest } from '../domain/manifest.schema.ts';
+export {
+  type ActionManifest,
+  actionOf,
+  type Identified,
+  type KindManifest,
+  type Mints,
+  type Part,
+  type ProviderManifest,
+  type Way,
+  type Ways,
+} from '../domain/manifest.ts';
 export { no, type Observation, ObservationSource, unknown, yes } from '../domain/observation.ts';
 export { stepKey, type Target } from '../domain/plan.ts';
 export { Secret } from '../domain/secret.ts';
+export type { OwnThing } from '../domain/self.ts';
 export type {
   AccountConfig,
   Action,
