@@ -149,6 +149,23 @@ export interface Connection {
   close(): Promise<void>;
 }
 
+/**
+ * A rehearsal on the real system with a credential that is made for it and is worth nothing. Made with credentials of its own, that may make and remove what is under the drill's path and nothing else; the
+ * engine's own are not given such rights for it.
+ */
+export interface Drill {
+  /** What will be made, in words, for whoever has to consent. */
+  readonly makes: readonly string[];
+  /** Makes it. Whatever was made before a failure is removed by {@link end}. */
+  begin(): Promise<{ readonly credential: CredentialRef; readonly secret: Secret; readonly principal: string }>;
+  /** One call with the throw-away credential. */
+  attempt(): Promise<'accepted' | 'refused' | 'unknown'>;
+  /** Whether the provider's log shows that the credential was made. */
+  isLogged(): Promise<boolean>;
+  /** Removes all that is under the drill's path and bears this drill's name, and says what. May be called again. */
+  end(): Promise<readonly string[]>;
+}
+
 /** One account of one system, as configured. `credentials` is the parsed content of the account's credentials file. */
 export interface AccountConfig {
   readonly provider: string;
@@ -164,6 +181,8 @@ export interface Provider {
   /** Says offline what a locator or text is; undefined if it is none of ours. */
   identify(text: string): Identified | undefined;
   connect(config: AccountConfig): Promise<Connection>;
+  /** Prepares a rehearsal with the credentials of the configuration given; makes nothing yet. */
+  drill?(config: AccountConfig): Drill;
 }
 
 export type { Clocks };

@@ -28,5 +28,6 @@ export const commands: Readonly<Record<string, () => Promise<{ readonly command:
   'decision sign': () => import('./decision-sign.ts'),
   doctor: () => import('./doctor.ts'),
   conformance: () => import('./conformance.ts'),
+  drill: () => import('./drill.ts'),
   help: () => import('./help.ts'),
 };

@@ -93,6 +93,10 @@ export const exitCases: Readonly<
     },
   ],
   doctor: [{ argv: ['doctor'], exit: 1 }],
+  drill: [
+    { argv: ['drill'], exit: 2, code: 'usage.invalid' },
+    { argv: ['drill', 'moon'], exit: 2, code: 'usage.invalid' },
+  ],
   help: [
     { argv: ['help', 'exit-codes'], exit: 0 },
     { argv: ['help', 'decision.stale'], exit: 0 },
