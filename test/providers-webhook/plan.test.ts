@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { nodeId } from '../../domain/credential.ts';
 import { actionOf } from '../../domain/manifest.ts';
 import { knowledgeOf } from '../../planning/kinds/index.ts';
 import { provider } from '../../providers/webhook/index.ts';
@@ -29,8 +30,9 @@ describe('what a plan can do about it, by the manifest alone', () => {
   const knowledge = knowledgeOf('webhook', { webhook: manifest });
   const levers = (text: string) => {
     const credential = { ...identified(text), live: { state: 'yes' as const, at: '', source: 'administrator' as const, evidence: '' } };
-    const principal = knowledge?.itself(credential, 'billing');
-    if (!knowledge || !principal) throw new Error('the planner does not know it');
+    if (!knowledge?.handles(credential)) throw new Error('the planner does not know it');
+    // A kind without a principal stands for itself.
+    const principal = { id: nodeId(credential), account: 'billing', name: 'key_17', kind: 'user' as const };
     return {
       disable: knowledge.disable(credential, principal),
       remove: knowledge.remove(credential, principal),
