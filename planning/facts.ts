@@ -121,8 +121,7 @@ export function reachOf(
     }
   }
 
-  const rootPrincipal =
-    knowledge?.itself(root, finding.account) ?? knowledge?.principal(root.principal ?? finding.principal, finding.account);
+  const rootPrincipal = knowledge?.principalOf(root, root.principal ?? finding.principal, finding.account);
   const next = (id: string): readonly string[] => {
     const children = index.out(id, 'derives');
     return index.nodes.get(id)?.type === 'principal' ? [...children, ...index.into(id, 'acts-as')] : children;
@@ -227,7 +226,7 @@ function principalOf(
   account: string,
 ): Principal | undefined {
   if (!knowledge) return undefined;
-  return knowledge.itself(credential, account) ?? knowledge.principal(credential.principal ?? index.out(id, 'acts-as')[0], account);
+  return knowledge.principalOf(credential, credential.principal ?? index.out(id, 'acts-as')[0], account);
 }
 
 function standingOf(

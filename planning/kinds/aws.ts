@@ -41,7 +41,6 @@ export const aws = {
     watchOldQuiet: ['watch-old-quiet'],
   },
   handles: () => true,
-  itself: () => undefined,
   // GetFederationToken and GetSessionToken last 36 hours at most (AWS STS API reference).
   longestChild: 129_600,
   principal(text: string | undefined, account: string): Principal | undefined {
@@ -50,6 +49,9 @@ export const aws = {
     if (arn) return { id: text, account: arn[1] as string, name: arn[3] as string, kind: arn[2] as Principal['kind'] };
     if (!/^[\w+=,.@-]{1,64}$/.test(text)) return undefined;
     return { id: `arn:aws:iam::${account}:user/${text}`, account, name: text, kind: 'user' };
+  },
+  principalOf(_: CredentialRef, text: string | undefined, account: string): Principal | undefined {
+    return this.principal(text, account);
   },
   standsAlone: (credential: CredentialNode) => credential.kind === 'aws.access-key',
   nameOf: (credential: CredentialRef) => credential.locator.accessKeyId ?? '',

@@ -66,14 +66,18 @@ export function declared(manifest: ProviderManifest): KindKnowledge | undefined 
   const kindOf = (credential: CredentialRef): KindManifest | undefined => byKind.get(credential.kind);
   const scopeOf = (action: string) => actionOf(manifest, action)?.scope;
 
+  const isStray = (principal: Principal): boolean =>
+    (principal as Partial<Declared>).family === undefined && ownKind(principal)?.principal !== undefined;
+  const ownKind = ({ id }: Principal): KindManifest | undefined => byKind.get(id.slice(0, id.indexOf(':')));
+
   const pull = (way: Way | undefined, principal: Principal, more: Values = {}): Lever | undefined => {
     if (!way) return undefined;
     const values: Values = {
       ...more,
       ...(principal as Partial<Declared>).parts,
       account: principal.account,
-      principal: principal.name,
-      principalId: principal.id,
+      // One that belongs to somebody whom nobody knows has no name to put there.
+      ...(isStray(principal) ? {} : { principal: principal.name, principalId: principal.id }),
     };
     const target: Record<string, string> = {};
     for (const [name, template] of Object.entries(way.target)) {
@@ -89,7 +93,7 @@ export function declared(manifest: ProviderManifest): KindKnowledge | undefined 
   /** The kinds that a principal has credentials of; of a credential that stands for itself, its own. */
   const kindsOf = (principal: Principal): readonly KindManifest[] => {
     const family = (principal as Partial<Declared>).family;
-    const own = byKind.get(principal.id.slice(0, principal.id.indexOf(':')));
+    const own = ownKind(principal);
     return family?.kinds ?? (own ? [own] : []);
   };
   const wayOf = (principal: Principal, part: Part): Way | undefined => kindsOf(principal).find((each) => each.ways?.[part])?.ways?.[part];
@@ -119,8 +123,7 @@ export function declared(manifest: ProviderManifest): KindKnowledge | undefined 
       if (!text || /[*?]/.test(text)) return undefined;
       const kind = byKind.get(text.slice(0, text.indexOf(':')));
       const own = kind && text.slice(kind.kind.length + 1);
-      if (handled(kind) && !kind.principal)
-        return own ? { id: text, account, name: own, kind: 'user', parts: {}, family: undefined } : undefined;
+      if (handled(kind)) return own ? { id: text, account, name: own, kind: 'user', parts: {}, family: undefined } : undefined;
       for (const [pattern, family] of readings) {
         const found = pattern.exec(text);
         if (!found) continue;
@@ -135,13 +138,14 @@ export function declared(manifest: ProviderManifest): KindKnowledge | undefined 
       }
       return undefined;
     },
-    itself(credential, account): Declared | undefined {
+    principalOf(credential, text, account) {
       const kind = kindOf(credential);
-      if (!handled(kind) || kind.principal) return undefined;
-      const id = nodeId(credential);
-      return /[*?]/.test(id)
-        ? undefined
-        : { id, account, name: id.slice(kind.kind.length + 1), kind: 'user', parts: {}, family: undefined };
+      const named = kind?.principal || !handled(kind) ? this.principal(text, account) : undefined;
+      if (named || !handled(kind)) return named;
+      // Where its own levers ask for no principal, it can be dealt with whoever it belongs to.
+      const way = turnOffOf(kind);
+      const free = way !== undefined && [...Object.values(way.target), way.subject].every((each) => isFree(each, credential));
+      return free || !kind.principal ? this.principal(nodeId(credential), account) : undefined;
     },
     standsAlone(credential) {
       const kind = kindOf(credential);
@@ -204,6 +208,10 @@ export function declared(manifest: ProviderManifest): KindKnowledge | undefined 
     longestChild: lives(manifest.kinds.flatMap((each) => each.mints)),
   };
 }
+
+/** Whether a template can be filled without knowing whose the credential is. */
+const isFree = (template: string, { locator }: CredentialRef): boolean =>
+  [...template.matchAll(placeholder)].every(([, name = '']) => name === 'account' || Object.hasOwn(locator, name));
 
 const groupsOf = (pattern: string): string[] => [...pattern.matchAll(/\(\?<(\w+)>/g)].map(([, name = '']) => name);
 

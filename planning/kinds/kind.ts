@@ -45,10 +45,10 @@ export interface KindKnowledge {
   readonly actions: Readonly<Record<Part, readonly string[]>>;
   /** Whether anything is known to be done about a credential of that kind. */
   handles(credential: CredentialRef): boolean;
-  /** The principal of a credential, or of a name an inventory wrote. Undefined where the text names none that can be held. */
+  /** The principal that a finding or an inventory calls so. Undefined where the text names none that can be held. */
   principal(text: string | undefined, account: string): Principal | undefined;
-  /** The principal of a credential that belongs to nobody but itself. */
-  itself(credential: CredentialRef, account: string): Principal | undefined;
+  /** The principal of a credential, by what it is said to act as. One that belongs to nobody, or can be dealt with though nobody knows whose it is, stands for itself. */
+  principalOf(credential: CredentialRef, text: string | undefined, account: string): Principal | undefined;
   /** True for a credential that has a status of its own and is turned off, or removed, by its id. */
   standsAlone(credential: CredentialNode): boolean;
   /** What a credential is called among those of its principal. */

@@ -240,6 +240,16 @@ describe('a token whose entity can be disabled', () => {
   });
 });
 
+describe('a credential whose owner nobody knows', () => {
+  it('is dealt with all the same where its own levers ask for no owner', () => {
+    const nobodys = node('safe.token', { accessor: 'a1' });
+    const first = plan(about('safe', [nobodys]));
+    expect(actions(first)).toEqual(['safe/revoke-token']);
+    const owned = node('cloud.account-key', { email, id: 'leaked' });
+    expect(actions(plan(about('cloud', [owned])))).toEqual(['cloud/disable-key']);
+  });
+});
+
 describe('what is read out of a manifest', () => {
   const knowledge = declared(cloud);
   if (!knowledge) throw new Error('the cloud is known');
