@@ -9,6 +9,7 @@ import { harnesses } from '../../examples/provider-acme/harnesses.ts';
 import { manifest as acme } from '../../examples/provider-acme/manifest.ts';
 import { row, startStandIn } from '../../examples/provider-acme/stand-in.ts';
 import { knowledgeOf } from '../../planning/kinds/index.ts';
+import { planRound } from '../../planning/plan.ts';
 import type { Action } from '../../providers/contract.ts';
 import { manifests } from '../../providers/manifests.ts';
 import { renderPolicy } from '../../providers/permissions.ts';
@@ -17,6 +18,8 @@ import { providerPages } from '../../scripts/gen-providers.ts';
 import { strangers } from '../../workers/settings.ts';
 import { gapsOf } from '../conformance/manifests.ts';
 import { describeLeast } from '../permissions/least.ts';
+import { a } from '../planning/fixtures.ts';
+import { about, node } from '../planning/systems.ts';
 import { built, type Deployment, deployment, root } from './deployment.ts';
 
 const name = 'tourniquet-provider-acme';
@@ -157,22 +160,20 @@ describe('a provider that nobody planned for, written from the docs', () => {
     expect(routeOf({ ...deps, manifests }, credential)).toMatchObject({ provider: 'manual', handled: false });
   });
 
-  it('is planned for by its manifest', () => {
-    const knowledge = knowledgeOf('acme', { ...manifests, ...loaded.manifests });
-    const credential = {
-      kind: 'acme.token',
-      locator: { id: 'root' },
-      live: { state: 'yes' as const, at: '', source: 'administrator' as const, evidence: '' },
-    };
-    const itself = knowledge?.itself(credential, 'main');
-    expect(itself && knowledge?.disable(credential, itself)).toMatchObject({
-      action: 'suspend-token',
-      target: { account: 'main', id: 'root' },
-    });
-    expect(itself && knowledge?.remove(credential, itself)).toMatchObject({
-      action: 'delete-token',
-      target: { account: 'main', id: 'root' },
-    });
+  it('is planned for by its manifest: the leaked token and what it made are suspended', () => {
+    const leaked = node('acme.token', { id: 'root' });
+    const child = node('acme.token', { id: 'child' }, { derivedVia: 'POST /tokens' });
+    const edges = [a.edge(leaked.id, child.id)];
+    const known = { ...manifests, ...loaded.manifests };
+    const plan = planRound({ ...about('cloud', [leaked, child], { edges, finding: { provider: 'acme' } }), manifests: known });
+    const own = plan.steps.filter((step) => step.provider === 'acme');
+    expect(own.map((step) => [step.action, step.target.id])).toEqual(
+      expect.arrayContaining([
+        ['acme/suspend-token', 'root'],
+        ['acme/suspend-token', 'child'],
+      ]),
+    );
+    expect(own[0]?.byHand).toBe('acme tokens update root --status suspended');
     expect(knowledgeOf('acme')).toBeUndefined();
   });
 
