@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { readAwsKeyId } from '../domain/aws-key-id.ts';
 import { OriginPlace, ReportFormat } from '../domain/report.ts';
 import { type Finding, isoOf, secretOf } from './draft.ts';
+import { isGithubPartner, readGithubPartner } from './github-partner.ts';
 
 const described = z.string().nullish().catch(undefined);
 const repositorySchema = z.looseObject({ html_url: described, full_name: described }).nullish().catch(undefined);
@@ -39,8 +40,9 @@ const webhookSchema = z.looseObject({
   location: locationSchema.nullish().catch(undefined),
 });
 
-/** Whether a value has the look of an alert or of a webhook's payload with one in it. */
+/** Whether a value has the look of an alert, of a webhook's payload with one in it, or of a finding in a partner's delivery. */
 export function isGithubAlert(value: object): boolean {
+  if (isGithubPartner(value)) return true;
   if ('secret_type' in value) return true;
   if ('alert' in value && typeof value.alert === 'object' && value.alert !== null) return 'secret_type' in value.alert;
   return 'html_url' in value && typeof value.html_url === 'string' && /\/security\/secret-scanning\/\d+$/.test(value.html_url);
@@ -48,6 +50,7 @@ export function isGithubAlert(value: object): boolean {
 
 /** Reads one alert or one webhook payload, or says why it cannot be used. An alert without a secret is known by its address. */
 export function readGithubAlert(value: object): Finding | string {
+  if (isGithubPartner(value)) return readGithubPartner(value);
   const webhook = 'alert' in value ? webhookSchema.safeParse(value) : undefined;
   if (webhook !== undefined && !webhook.success) return 'alert: is not an object';
   const parsed = alertSchema.safeParse(webhook?.data.alert ?? value);

@@ -87,13 +87,18 @@ function names(alert: z.output<typeof payloadSchema>['alert'], { locator }: Cred
   return alert.html_url !== undefined && alert.html_url !== null && Object.values(locator).includes(alert.html_url);
 }
 
-/** Whether the body of a webhook holds a secret. An AWS key id is none; anything else in its place is. */
+/** Whether the body of a webhook holds a secret: an alert's, or any of those in a partner's delivery. An AWS key id is none; anything else in its place is. */
 export function holdsSecret(body: string): boolean {
   const value = parse(body);
-  const alert = typeof value === 'object' && value !== null && 'alert' in value ? value.alert : undefined;
-  const secret = typeof alert === 'object' && alert !== null && 'secret' in alert ? alert.secret : undefined;
-  return secret !== undefined && secret !== null && !(typeof secret === 'string' && readAwsKeyId(secret)?.id === secret);
+  const parts = Array.isArray(value) ? (value as unknown[]) : [value];
+  return parts.some((part) => [member(member(part, 'alert'), 'secret'), member(part, 'secret'), member(part, 'token')].some(isSecret));
 }
+
+const member = (value: unknown, name: string): unknown =>
+  typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>)[name] : undefined;
+
+const isSecret = (value: unknown): boolean =>
+  value !== undefined && value !== null && !(typeof value === 'string' && readAwsKeyId(value)?.id === value);
 
 function parse(body: string): unknown {
   try {
