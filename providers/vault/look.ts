@@ -144,7 +144,10 @@ async function tokenStanding(vault: Vault, account: string, ref: CredentialRef, 
   const stopped = entity?.disabled ? ', and refused for as long as its entity is disabled' : '';
   const { meta: _, ...kept } = row;
   return {
-    live: yes(at, 'administrator', `${words}${stopped}; ${request}`),
+    live:
+      row.uses < 0
+        ? unknown(at, 'administrator', `its last use is spent, and the server has not removed it yet; ${request}`)
+        : yes(at, 'administrator', `${words}${stopped}; ${request}`),
     possession,
     ours: yes(at, 'administrator', `this server issued it, at ${row.path}`),
     locator: { ...ref.locator, ...(row.accessor === '' ? {} : { accessor: row.accessor }) },
