@@ -465,6 +465,12 @@ export const manifest: ProviderManifest = {
     ),
     byPerson('deliver', 'Put the new credential into a store', 'distribute', 'Copy the new credential into {store} without showing it.'),
     byPerson('restart', 'Restart a consumer so that it reads the new credential', 'distribute', 'Restart {consumer}.'),
+    byPerson(
+      'see-new-use',
+      'See that a consumer uses the new credential',
+      'verify',
+      'See {consumer} use the new credential, in the log of the system that accepts it.',
+    ),
     byPerson('verify-dead', 'See that the credential is refused', 'verify', 'Try {credential} once and see it refused.'),
     byPerson(
       'sweep',
