@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
@@ -7,6 +7,7 @@ import { Secret } from '../../domain/secret.ts';
 import { newKey } from '../../examples/webhook/server.ts';
 import type { Action, Connection, StepContext } from '../../providers/contract.ts';
 import { sign } from '../../providers/webhook/signing.ts';
+import { claimNames } from '../../providers/webhook/trial.ts';
 import {
   capabilitiesSchema,
   checkedSchema,
@@ -68,6 +69,16 @@ describe('the OpenAPI document', () => {
     expect(posts.sort()).toEqual(Object.values(Operation).sort());
     for (const operation of Object.values(Operation)) expect(postOf(operation)?.operationId).toBe(operation);
     expect(document.openapi).toBe('3.1.0');
+  });
+
+  it('is told of on the page for whoever writes an endpoint: every operation, every state, every promise that is tried', () => {
+    const page = readFileSync(new URL('../../docs/webhook.md', import.meta.url), 'utf8');
+    const rows = [...page.matchAll(/^\| `([a-zA-Z]+)` \|/gm)].map(([, name]) => name);
+    expect(rows.filter((name) => Object.values<string>(Operation).includes(name ?? '')).sort()).toEqual(Object.values(Operation).sort());
+    expect(rows.filter((name) => Object.values<string>(State).includes(name ?? '')).sort()).toEqual(Object.values(State).sort());
+    for (const [, path] of page.matchAll(/\]\(\.\.\/([^)]+)\)/g))
+      expect(existsSync(new URL(`../../${path}`, import.meta.url)), path).toBe(true);
+    expect(page).toContain(`${claimNames.length - 1} passed, 0 failed`);
   });
 
   it('refers to nothing that it does not have', () => {
