@@ -27,7 +27,7 @@ import type { Report } from '../../domain/report.ts';
 import { Secret } from '../../domain/secret.ts';
 import type { People, Trust } from '../../domain/trust.ts';
 import { loadInventory } from '../../inventory/index.ts';
-import { kinds } from '../../planning/kinds/index.ts';
+import { knowledgeOf } from '../../planning/kinds/index.ts';
 import { manifest as awsManifest } from '../../providers/aws/manifest.ts';
 import type { Action, Connection, Looked } from '../../providers/contract.ts';
 import { manifest as vaultManifest } from '../../providers/vault/manifest.ts';
@@ -147,7 +147,7 @@ function awsConnection(world: PlayedWorld): Connection {
         swept: yes(at, 'log', 'the marker came by'),
         requestIds: ['req-look'],
       });
-      const aws = kinds.aws;
+      const aws = knowledgeOf('aws');
       const principal = aws?.principal(arn, account);
       const befores: Record<string, unknown> = {};
       if (aws && principal) {
