@@ -7,6 +7,7 @@ import type { Look } from '../contract.ts';
 import type { VaultSettings } from './bench.ts';
 import { serverTime } from './bench.ts';
 import type { Vault } from './client.ts';
+import { via } from './manifest.ts';
 import { type Swept, sweepTokens } from './sweep.ts';
 import { listSecretIds, lookUpLease, type TokenRow } from './tokens.ts';
 import { type Called, type Follow, followTrail, type Made, secretIdPath, type Trail } from './trail.ts';
@@ -113,7 +114,7 @@ export async function descend(vault: Vault, settings: VaultSettings, on: Look, r
         kind,
         locator,
         ...(entity ? { principal: principalOf(entity) } : {}),
-        derivedVia: made.via,
+        derivedVia: viaOf(made, row, entity),
         issuedAt: row?.issuedAt ?? new Date(made.at).toISOString(),
         ...(expiresAt ? { expiresAt } : {}),
         live: await liveness(vault, made, row, { expiresAt, at, swept, secretIds }),
@@ -290,6 +291,15 @@ function nameOf(
   return { kind: 'vault.token', locator: { accessor: row.accessor }, title: `token ${row.accessor}, ${statusOf(row)}` };
 }
 
+/** How it came about, in the manifest's words. A batch token with an entity is a child of what made it: only children inherit one. */
+function viaOf(made: Made, row: TokenRow | undefined, entity: string | undefined): string {
+  if (made.what === 'lease') return via.lease;
+  if (made.what === 'secret-id') return via.secretId;
+  if (!made.via.startsWith('auth/token/')) return /^auth\/.+\/login/.test(made.via) ? via.login : made.via;
+  if (made.what === 'batch') return entity === undefined ? via.batchOrphan : via.batchChild;
+  return (row?.orphan ?? made.via.startsWith(via.orphan)) ? via.orphan : via.child;
+}
+
 const expiryOf = (made: Made): string | undefined =>
   made.ttlSeconds === undefined || made.ttlSeconds === 0
     ? undefined
@@ -391,7 +401,7 @@ function ofRole(rows: readonly TokenRow[], root: Root): Graph {
         kind: 'vault.token',
         locator: { accessor: row.accessor },
         ...(row.entity ? { principal: principalOf(row.entity) } : {}),
-        derivedVia: path,
+        derivedVia: via.login,
         issuedAt: row.issuedAt,
         ...(row.expiresAt ? { expiresAt: row.expiresAt } : {}),
         live: yes(row.issuedAt, 'administrator', `the token of accessor ${row.accessor} is there`),

@@ -10,8 +10,9 @@ import { sweepTokens } from './sweep.ts';
 import { lookUpAccessor, membersOf, readEntity, refuseOwn } from './tokens.ts';
 
 /**
- * Enables an entity again. Whatever was issued to it before works again from that moment, the thief's tokens too: so those that `params.accessors` names have to be gone, and
- * `params.notBefore` (ISO) has to have passed, which for a batch token is its expiry, since nobody can end it sooner. Without `accessors` every service token of the entity has to be gone.
+ * Enables an entity again. Whatever was issued to it before works again from that moment, the thief's tokens too: so those that `params.accessors` names (or `params.keys`, as plans call them for
+ * any system) have to be gone, and `params.notBefore` (ISO) has to have passed, which for a batch token is its expiry, since nobody can end it sooner. Without a list every service token of the entity
+ * has to be gone.
  */
 export function enableEntity(bench: Bench & { readonly lookupsPerSecond: number; readonly mostTokens: number }): Action {
   return {
@@ -83,7 +84,7 @@ export function enableEntity(bench: Bench & { readonly lookupsPerSecond: number;
   /** Accessors of the tokens that must not wake. */
   async function wouldWake(entity: string, context: StepContext): Promise<readonly string[]> {
     const vault = bench.open();
-    const named = textsOf(context, 'accessors');
+    const named = textsOf(context, 'accessors') ?? keysOf(context);
     if (named !== undefined) {
       const standing: string[] = [];
       for (const accessor of named) {
@@ -98,3 +99,7 @@ export function enableEntity(bench: Bench & { readonly lookupsPerSecond: number;
     return swept.rows.filter((row) => row.entity === entity).map((row) => row.accessor);
   }
 }
+
+/** What a plan names of what it has ended: accessors among names of other forms, which are looked at by their own steps. */
+const keysOf = (context: StepContext): readonly string[] | undefined =>
+  textsOf(context, 'keys')?.filter((name) => /^[A-Za-z0-9][A-Za-z0-9._-]{5,127}$/.test(name));

@@ -16,29 +16,31 @@ const deny = { deny: onEntity('disable-entity'), liftDeny: onEntity('enable-enti
 /** What a finding or an inventory calls an entity. Credentials behind which none stands (orphans, root tokens) stand for themselves, and cannot be denied. */
 const principal = { pattern: '^entity:(?<name>[0-9a-f-]{36})$', id: 'entity:{name}' };
 
-// `sometimes`: a server without an audit device logs nothing, and one whose device was changed cannot be asked about what came before.
+/**
+ * How one credential comes of another: the words that a finding's nodes have for it. A child ends with its maker and has its entity; an orphan has neither, whichever path it was asked for at
+ * (`create-orphan`, `no_parent`, a token role), so that they are told by what the server says of them and not by the path.
+ */
+export const via = {
+  child: 'auth/token/create',
+  orphan: 'auth/token/create-orphan',
+  batchChild: 'auth/token/create, type batch',
+  batchOrphan: 'auth/token/create-orphan, type batch',
+  login: 'auth/<mount>/login',
+  secretId: 'auth/<mount>/role/<role>/secret-id',
+  lease: '<engine>/creds/<role>',
+} as const;
+
+// `always`, since the server answers nothing that it could not write to an audit device. Where it has none, or one was changed, a look says that it does not know, and no plan goes on without it.
 const tokens: readonly Mints[] = [
-  {
-    kind: 'vault.token',
-    via: 'auth/token/create',
-    logged: 'sometimes',
-    maxLife: 'unlimited',
-    killedBy: ['revoke-token', 'disable-entity'],
-  },
-  // No entity stands behind an orphan, and its maker's end does not end it.
-  { kind: 'vault.token', via: 'auth/token/create-orphan', logged: 'sometimes', maxLife: 'unlimited', killedBy: ['revoke-token'] },
-  { kind: 'vault.batch-token', via: 'auth/token/create, type batch', logged: 'sometimes', maxLife: 32 * day, killedBy: ['disable-entity'] },
-  {
-    kind: 'vault.approle-secret-id',
-    via: 'auth/<mount>/role/<role>/secret-id',
-    logged: 'sometimes',
-    maxLife: 'unlimited',
-    killedBy: ['destroy-secret-id'],
-  },
+  { kind: 'vault.token', via: via.child, logged: 'always', maxLife: 'unlimited', killedBy: ['revoke-token', 'disable-entity'] },
+  // Neither its maker's end nor its maker's entity stops it: it is ended by its own accessor.
+  { kind: 'vault.token', via: via.orphan, logged: 'always', maxLife: 'unlimited', killedBy: [] },
+  { kind: 'vault.batch-token', via: via.batchChild, logged: 'always', maxLife: 32 * day, killedBy: ['revoke-token', 'disable-entity'] },
+  { kind: 'vault.batch-token', via: via.batchOrphan, logged: 'always', maxLife: 32 * day, killedBy: [] },
+  { kind: 'vault.approle-secret-id', via: via.secretId, logged: 'always', maxLife: 'unlimited', killedBy: [] },
 ];
-const leases: readonly Mints[] = [
-  { kind: 'vault.lease', via: '<engine>/creds/<role>', logged: 'sometimes', maxLife: 32 * day, killedBy: ['revoke-lease'] },
-];
+// A lease is handed to the server's own queue when its token ends, and whether its origin lets go of it is seen nowhere but in the lease.
+const leases: readonly Mints[] = [{ kind: 'vault.lease', via: via.lease, logged: 'always', maxLife: 32 * day, killedBy: [] }];
 
 const kinds: readonly KindManifest[] = [
   {
@@ -91,13 +93,9 @@ const kinds: readonly KindManifest[] = [
     identified:
       'By mount, role and accessor, as whoever issued it knows them. It has no form of its own, so that none is recognised in a text.',
     mints: [
-      {
-        kind: 'vault.token',
-        via: 'auth/<mount>/login',
-        logged: 'sometimes',
-        maxLife: 'unlimited',
-        killedBy: ['revoke-token', 'disable-entity'],
-      },
+      // Not by the end of the secret id: what it was exchanged for lives on.
+      { kind: 'vault.token', via: via.login, logged: 'always', maxLife: 'unlimited', killedBy: ['disable-entity'] },
+      { kind: 'vault.batch-token', via: via.login, logged: 'always', maxLife: 32 * day, killedBy: ['disable-entity'] },
     ],
     overlap: 'unlimited',
     survives: ['Tokens that it was exchanged for, a periodic one for ever: until each is revoked by its accessor.'],

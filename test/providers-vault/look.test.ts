@@ -167,10 +167,10 @@ describe('a look at a leaked token', () => {
 
 describe('what the log cannot tell is not known', () => {
   const copy = () => `${lab.server.auditLog}.${Math.random()}`;
-  const lookWith = async (auditLog: string | undefined, credential: CredentialRef): Promise<Looked> => {
+  const lookWith = async (auditLog: string | undefined, credential: CredentialRef, giveUpMs = 1_500): Promise<Looked> => {
     const { token } = await tokenUnder(lab, wholePolicy());
     const other = await connectAs(token, proxy, auditLog === undefined ? {} : { auditLog });
-    return await other.look(on(credential, { containedAt: new Date(Date.now() - 5_000).toISOString() }));
+    return await other.look(on(credential, { containedAt: new Date(Date.now() - 5_000).toISOString(), timing: { ...timing, giveUpMs } }));
   };
 
   it('without a log: its children are suspected and none is said to be its own', async () => {
@@ -208,7 +208,7 @@ describe('what the log cannot tell is not known', () => {
       }
     };
     const shipping = ship();
-    const looked = await lookWith(file, tokenRef(leaked.accessor));
+    const looked = await lookWith(file, tokenRef(leaked.accessor), 20_000);
     stop.abort();
     await shipping;
     expect(looked.finding.swept).toMatchObject({ state: 'unknown', why: expect.stringContaining('the making of the token itself') });
