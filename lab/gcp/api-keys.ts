@@ -185,7 +185,7 @@ export const apiKeyRoutes: readonly Route[] = [
       const refused = () => new Refusal('INVALID_ARGUMENT', 'API key not valid. Please pass a valid API key.');
       if (key === undefined) throw refused();
       const now = world.clock.now();
-      if (asOf(key.deleted, now - key.lingersMs) ?? latest(key.deleted)) throw refused();
+      if (asOf(key.deleted, now - key.lingersMs) === true) throw refused();
       if (key.boundTo !== undefined && !accountStands(world, key.boundTo)) throw refused();
       const restrictions = asOf(key.restrictions, now - world.settings.apiKeyPropagationMs) as
         | {
