@@ -354,7 +354,7 @@ const vault: Dialect = {
           .map((each) => `"${wordsOf(each)[0]}"`)
           .sort()
           .join(', ')}]`,
-        ...Object.entries(condition ?? {}).map(
+        ...Object.entries((permissions.some((each) => onlyDisabling.test(each)) ? condition : undefined) ?? {}).map(
           ([limit, members]) =>
             `  ${limit} = { ${Object.entries(members)
               .map(([name, values]) => `"${name}" = ${JSON.stringify(values)}`)

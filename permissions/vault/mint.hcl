@@ -1,4 +1,4 @@
-# OpenBao / Vault (KV version 2, as a store of credentials): mint. Made by `npm run gen` from providers/vault/manifest.ts.
+# OpenBao / Vault: mint. Made by `npm run gen` from providers/vault/manifest.ts.
 # {placeholders} are for you to fill in; where a block has {path}, write one for each store of the inventory.
 
 # distribute-secret

@@ -4,8 +4,8 @@ import { vi } from 'vitest';
 import { manifest } from '../../providers/aws/manifest.ts';
 import type { Action } from '../../providers/contract.ts';
 import { iamDocument } from '../../providers/permissions.ts';
-import type { Practice } from '../providers-aws/practice.ts';
-import { describeLeast, type Under } from './least.ts';
+import type { Pair, Practice } from '../providers-aws/practice.ts';
+import { describeLeast, type Under, type Way } from './least.ts';
 
 /** The account behind a world: the harness keeps it to itself, and here a responder has to be made in it. */
 const account = vi.hoisted(() => ({ of: undefined as unknown as AsyncLocalStorage<{ practice?: Practice }> }));
@@ -25,6 +25,7 @@ vi.mock('../providers-aws/practice.ts', async (original) => {
 const { harnesses } = await import('../providers-aws/harnesses.ts');
 
 const places = new WeakMap<object, Practice>();
+const responders = new WeakMap<Action, Pair>();
 const entries = harnesses.map((entry) => ({
   ...entry,
   open: async () => {
@@ -47,13 +48,43 @@ const under: Under = async (world, policy) => {
   }
   const own = await place.makeKey(UserName);
   await place.alive(own);
-  return (await place.connect(own)).actions[world.action.manifest.name] as Action;
+  const action = (await place.connect(own)).actions[world.action.manifest.name] as Action;
+  responders.set(action, own);
+  return action;
 };
+
+/** Somebody deletes the target in the moment between our look at it and our write: only then does an action ask whether the user is there at all. */
+const race: Way = {
+  async between(world, action, apply) {
+    const place = places.get(world) as Practice;
+    const look = world.action.manifest.permissions.find((each) => /^iam:(List|GetLoginProfile)/.test(each))?.slice('iam:'.length) ?? '';
+    const { id } = await place.control.inject({
+      kind: 'hold',
+      service: 'iam',
+      action: look,
+      accessKeyId: (responders.get(action) as Pair).accessKeyId,
+      count: 1,
+    });
+    const applying = apply();
+    applying.catch(() => undefined);
+    await place.control.holding(id, 5_000);
+    await world.remove?.();
+    await place.control.release(id);
+    await applying;
+  },
+};
+const raced = manifest.actions
+  .filter(({ permissions }) => permissions.includes('iam:GetUser') && !permissions.includes('iam:GetUserPolicy'))
+  .map(({ name }): [string, readonly Way[]] => [name, [race]]);
 
 // All of them are played by `npm run test:full`; one of each part tells whether the policies are still made right.
 const sample = ['disable-key', 'deny-principal', 'mint-key', 'delete-key', 'watch-new-use'];
 describeLeast(manifest, entries, under, {
   ...(process.env.TOURNIQUET_FULL === '1' ? {} : { only: sample }),
   // Without a word on how long sessions live, its undo makes sure of a cut-off first, and of the keys before that.
-  params: { 'deny-principal': [{}] },
+  ways: {
+    ...Object.fromEntries(raced),
+    'deny-principal': [{ without: ['maxLifeSeconds'] }],
+    'fence-principal': [{ without: ['maxLifeSeconds'] }],
+  },
 });

@@ -1,22 +1,38 @@
 import { describe, expect, it } from 'vitest';
-import { codeOf, isFault, registry } from '../../domain/errors.ts';
+import { codeOf, type ErrorCode, isFault, registry } from '../../domain/errors.ts';
 import type { ProviderManifest } from '../../domain/manifest.ts';
 import type { Action, Applied } from '../../providers/contract.ts';
 import { type PartPolicy, partOf, policiesOf } from '../../providers/permissions.ts';
 import type { HarnessEntry } from '../conformance/runner.ts';
 import { stageOf, type World } from '../conformance/world.ts';
 
-/** How a course differs from the undisturbed one: a reply is lost, or the step has other parameters than the conformance case. */
-interface Way {
+/** How a course differs from the undisturbed one: a reply is lost, the target goes away, or the step lacks some of the parameters of the conformance case. */
+export interface Way {
   readonly lost?: boolean;
-  readonly params?: NonNullable<World['params']>;
+  /** The target goes away between the capture and the apply. */
+  readonly gone?: boolean;
+  /** Plays the apply so that something happens between its look and its write. */
+  between?(world: World, action: Action, apply: () => Promise<unknown>): Promise<unknown>;
+  readonly without?: readonly string[];
+  /** The refusal that it comes to where it is allowed all: it has looked, and what it saw stands in its way. */
+  readonly ends?: ErrorCode;
 }
 
 /** What the engine does of an action, one after the other: `ok`, or the code of the first refusal. */
-async function course(world: World, action: Action, { lost, params }: Way): Promise<string> {
-  const stage = stageOf(params ? { ...world, params } : world, action);
+async function course(world: World, action: Action, { lost, gone, between, without = [] }: Way): Promise<string> {
+  const params = Object.fromEntries(Object.entries(world.params ?? {}).filter(([name]) => !without.includes(name)));
+  const stage = stageOf({ ...world, params }, action);
   try {
     const before = JSON.parse(JSON.stringify(await action.capture(world.target, stage.context()))) as unknown;
+    if (gone) {
+      await world.remove?.();
+      await action.apply(world.target, before, stage.context());
+      return 'ok';
+    }
+    if (between) {
+      await between(world, action, () => action.apply(world.target, before, stage.context()));
+      return 'ok';
+    }
     await world.happen?.();
     if (lost) await world.trouble({ kind: 'lost-reply', count: 1 });
     const again = async <T>(run: () => Promise<T>): Promise<T> => {
@@ -43,14 +59,15 @@ async function course(world: World, action: Action, { lost, params }: Way): Prom
   }
 }
 
-/** Plays an action under a policy, undisturbed and with a reply lost, each in a world of its own. `ok`, or the first refusal. */
+/** Plays an action under a policy, undisturbed, with a reply lost and with the target gone, each in a world of its own. `ok`, or the first refusal. */
 async function play(entry: HarnessEntry, under: Under, policy: PartPolicy, more: readonly Way[]): Promise<string> {
-  for (const way of [{}, { lost: true }, ...more]) {
+  for (const way of [{}, { lost: true }, { gone: true }, ...more]) {
     const world = await entry.open();
     try {
       if (way.lost && world.action.manifest.watches) continue;
+      if (way.gone && (!world.remove || entry.options?.unsupported?.['gone is a success'] !== undefined)) continue;
       const ended = await course(world, await under(world, policy), way);
-      if (ended !== 'ok') return ended;
+      if (ended !== (way.ends ?? 'ok')) return ended;
     } finally {
       await world.close();
     }
@@ -72,8 +89,8 @@ export function describeLeast(
   options: {
     readonly only?: readonly string[];
     readonly timeout?: number;
-    /** Further parameters to play an action with, by its name: what a permission is needed for may be no part of its conformance case. */
-    readonly params?: Readonly<Record<string, readonly NonNullable<World['params']>[]>>;
+    /** Further ways to play an action, by its name: what a permission is needed for may be no part of its conformance case. */
+    readonly ways?: Readonly<Record<string, readonly Way[]>>;
   } = {},
 ): void {
   const policies = policiesOf(manifest);
@@ -82,7 +99,7 @@ export function describeLeast(
     if (!action || action.permissions.length === 0 || (options.only && !options.only.includes(action.name))) continue;
     const policy = policies.find((each) => each.part === partOf(manifest, action));
     const needed = policy?.statements.filter((each) => each.neededBy.includes(action.name)) ?? [];
-    const more = (options.params?.[action.name] ?? []).map((params) => ({ params }));
+    const more = options.ways?.[action.name] ?? [];
     describe.concurrent(`${entry.name} under the generated policy \`${policy?.part}\``, () => {
       it(
         'works with the statements that it is said to need, and no other',
