@@ -86,6 +86,8 @@ export interface ProviderFinding {
   readonly graph: Graph;
   /** Credential node ids that derive from the leak and still stand. */
   readonly descendants: readonly string[];
+  /** Nodes of the graph that the engine itself made, in whichever incident, by its own signed records: none of them is the leak's, whenever it was made. */
+  readonly made?: readonly string[];
   /** Calls in the log that no declared consumer explains. */
   readonly misuse: Observation;
   /** The principal's last session can have been minted at the latest then, and lives at most that long. */

@@ -383,13 +383,14 @@ async function end(incident: Incident, as: 'closed' | 'dismissed' | 'rolled-back
       }
       incident.unwound = true;
     }
-    if (dated(incident)) {
-      incident.move('watching');
+    // What waits for a person comes before what waits for its date: nobody looks at an incident that merely watches.
+    if (stuck()) {
+      incident.move('stuck');
       incident.show();
       return false;
     }
-    if (stuck()) {
-      incident.move('stuck');
+    if (dated(incident)) {
+      incident.move('watching');
       incident.show();
       return false;
     }

@@ -44,6 +44,8 @@ interface Course {
   readonly applied: Effect[];
   readonly reverted: Effect[];
   spender?: string;
+  /** An apply of it has reached a worker, whatever became of it: from then on its incident may hold the control. */
+  begun?: boolean;
   /** Records of it: seen in effect, and taken back. */
   done?: RecordAs<'step'>;
   undone?: RecordAs<'step'>;
@@ -98,7 +100,12 @@ export class Watch {
 
   started(attempt: Attempt) {
     const { type, input } = attempt.activity;
-    const step = (input as { warrant?: Warrant } | undefined)?.warrant?.step;
+    const warrant = (input as { warrant?: Warrant } | undefined)?.warrant;
+    const step = warrant?.step;
+    if (type === 'apply' && warrant) {
+      const course = this.#courses.get(`${warrant.run} ${warrant.step}`);
+      if (course) course.begun = true;
+    }
     this.#play.sim.tell(`${attempt.process.name} begins ${type}${step ? ` of ${step}` : ''}, attempt ${attempt.number}`);
   }
 
@@ -469,7 +476,8 @@ export class Watch {
       if (
         action === 'aws/deny-principal' &&
         world.inline()['tourniquet-hold'] !== undefined &&
-        !others.some((each) => each.step.action === action && !each.undone)
+        // Another incident whose apply has begun may hold the deny, though it changed nothing as it found it there, until its own undo is done; that one answers for it then.
+        ![...this.#courses.values()].some((each) => each.run !== runId && each.step.action === action && each.begun && !each.undone)
       )
         wrong(`${id}: ${user} is still denied everything`);
       if (action === 'aws/mint-key' && !deleted && this.#liveOf(course).length > 0)

@@ -7,7 +7,7 @@ import { Watch } from './invariants.ts';
 import { engineId, keys, MemoryDrop, MemoryStore, people, type persons, signerOf, trustOf } from './memory.ts';
 import type { Realm } from './realm.ts';
 import { type Breach, chance, epoch, type Fault, FaultKind, type Process, Sim, settle } from './sim.ts';
-import { type Attempt, errorOf, type Functions, type Run, Temporal } from './temporal.ts';
+import { type Activity, type Attempt, errorOf, type Functions, type Run, Temporal } from './temporal.ts';
 import { account, arn, storeKey, storePath, times, user, World } from './world.ts';
 
 /** What a schedule is made of: all of it a function of the seed, some of it taken away again where a failing one is made smaller. */
@@ -599,12 +599,31 @@ class Play {
     if (again) this.#plan(again.ms, () => this.temporal.repeat(activity, `again-${activity.id}`));
   }
 
-  /** Whether nothing more is to be expected but the passing of time. */
-  #isDone(): boolean {
+  /**
+   * Whether a run that was called off waits for a person as it should: every undo that it has not done was refused because somebody else, the other incident among them, has changed the same thing
+   * since. Such a step is tried for ever and is what `stuck` is for; these schedules have nobody who finishes it by hand.
+   */
+  #waitsForPerson(run: Run): boolean {
+    if (!this.scenario.twoLeaks || !String(run.attributes.TourniquetState ?? '').includes('stuck')) return false;
+    const last = new Map<string, Activity>();
+    for (const activity of run.activities.values()) {
+      const { warrant } = (activity.input ?? {}) as { warrant?: { step?: string } };
+      if (activity.type === 'revert' && activity.state === 'over' && warrant?.step) last.set(warrant.step, activity);
+    }
+    const failed = [...last.values()].filter((each) => each.lastFailure !== undefined);
+    return (
+      failed.length > 0 &&
+      failed.every((each) => (each.lastFailure?.applicationFailureInfo as { type?: string } | undefined)?.type === 'provider.conflict')
+    );
+  }
+
+  /** Whether nothing more is to be expected but the passing of time. `atLast`: no time is left, so that what waits for a person counts too. */
+  #isDone(atLast = false): boolean {
     const runs = this.#runs();
     if (this.#planned > 0 || runs.length < this.leaked.length) return false;
     return runs.every((run) => {
       if (run.status !== 'running') return true;
+      if (atLast && this.#waitsForPerson(run)) return true;
       if (this.scenario.whole && !this.watch.accepted(run)) return false;
       const state = String(run.attributes.TourniquetState ?? '');
       return state.includes('watching') && this.watch.rests(run);
@@ -626,7 +645,7 @@ class Play {
       while (temporal.pending.length > 0) await temporal.pending.shift()?.();
       if (sim.breaches.length > 0) break;
       if (!sim.step(last)) {
-        if (temporal.pending.length === 0 && !this.#isDone()) this.#unfinished();
+        if (temporal.pending.length === 0 && !this.#isDone(true)) this.#unfinished();
         break;
       }
       await settle();
