@@ -197,7 +197,12 @@ export class Control {
   }
 
   /** A run begins: it gets the secrets as they are now, those of the environment before the repository's. */
-  startJob(owner: string, name: string, environment?: string): { readonly jobId: number } {
+  startJob(
+    owner: string,
+    name: string,
+    more: { readonly environment?: string; readonly workflow?: string } = {},
+  ): { readonly jobId: number } {
+    const { environment, workflow = 'build' } = more;
     const values = new Map<string, string>();
     for (const row of this.#shelf(owner, name).secrets.values()) values.set(row.name, row.value);
     if (environment !== undefined)
@@ -205,11 +210,20 @@ export class Control {
     const job: Job = {
       id: this.#world.state.id(),
       repository: `${owner}/${name}`,
+      workflow,
+      startedAt: this.#world.clock.now(),
+      over: false,
       values,
       ...(environment === undefined ? {} : { environment }),
     };
     this.#world.state.jobs.set(job.id, job);
     return { jobId: job.id };
+  }
+
+  finishJob(jobId: number): void {
+    const job = this.#world.state.jobs.get(jobId);
+    if (job === undefined) throw new Error('there is no such run');
+    job.over = true;
   }
 
   /** SECRET: what a run has under a name. */

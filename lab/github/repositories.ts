@@ -225,6 +225,24 @@ export const repositoryRoutes: readonly Route[] = [
   },
   ...deployKeys,
   {
+    name: 'GET /repos/{owner}/{repo}/actions/runs',
+    permission: 'actions:read',
+    run: (call) => {
+      const row = repository(call, { permission: 'actions', level: 'read', scope: 'repo' });
+      const runs = [...call.world.state.jobs.values()].filter((job) => job.repository === `${row.owner}/${row.name}`).reverse();
+      const rows = runs.map((job) => ({
+        id: job.id,
+        name: job.workflow,
+        path: `.github/workflows/${job.workflow}.yml`,
+        status: job.over ? 'completed' : 'in_progress',
+        conclusion: job.over ? 'success' : null,
+        created_at: iso(job.startedAt),
+        run_started_at: iso(job.startedAt),
+      }));
+      return page(call, rows, (list) => ({ total_count: rows.length, workflow_runs: list }));
+    },
+  },
+  {
     name: 'GET /repos/{owner}/{repo}/hooks',
     permission: 'repository_hooks:read',
     run: (call) =>

@@ -144,6 +144,9 @@ export interface Job {
   readonly id: number;
   readonly repository: string;
   readonly environment?: string;
+  readonly workflow: string;
+  readonly startedAt: number;
+  over: boolean;
   readonly values: ReadonlyMap<string, string>;
 }
 

@@ -7,10 +7,13 @@ import type { AccountConfig, Action, Connection } from '../contract.ts';
 import { GithubAccount } from './account.ts';
 import { Api, type As, agentWord, type Calls, type Keys, own } from './api.ts';
 import { deleteDeployKey } from './delete-deploy-key.ts';
+import { distributeSecret } from './distribute-secret.ts';
 import { look } from './look.ts';
 import { manifest } from './manifest.ts';
 import { revokeToken } from './revoke-token.ts';
+import { stageSecret } from './stage-secret.ts';
 import { suspendInstallation, unsuspendInstallation } from './suspension.ts';
+import { watchReaders } from './watch-readers.ts';
 
 /** What an account's `settings` may say to this provider. Further keys are other readers' (`timing`). */
 const settingsSchema = z.object({
@@ -40,7 +43,15 @@ export async function connect(config: AccountConfig): Promise<Connection> {
   const { endpoint, requestTimeoutMs, ...settings } = read.data;
   const api = new Api({ endpoint: endpoint.replace(/\/$/, ''), requestTimeoutMs }, keysOf(config));
   const account = new GithubAccount(config.account, api, settings);
-  const actions = [revokeToken, suspendInstallation, unsuspendInstallation, deleteDeployKey].map((make) => make(account) as Action);
+  const actions = [
+    revokeToken,
+    suspendInstallation,
+    unsuspendInstallation,
+    deleteDeployKey,
+    stageSecret,
+    distributeSecret,
+    watchReaders,
+  ].map((make) => make(account) as Action);
   return {
     provider: manifest.name,
     account: config.account,

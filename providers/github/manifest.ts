@@ -5,6 +5,8 @@ const readLog = 'organization_administration:read';
 const readKeys = 'administration:read';
 const readTokens = 'organization_personal_access_tokens:read';
 const readRepositories = 'metadata:read';
+const readSecrets = ['secrets:read', 'environments:read'];
+const writeSecrets = ['secrets:write', 'environments:write'];
 
 /**
  * Tokens of GitHub, and what hangs on them. Permissions are those of a GitHub App, as its settings name them, `name:level`. Calls that ask for none stand in no list:
@@ -173,6 +175,40 @@ export const manifest: ProviderManifest = {
       permissions: [readKeys, 'administration:write', readRepositories],
       byHand: 'gh repo deploy-key delete {key} --repo {repository}',
       source: 'GitHub REST reference, "Delete a deploy key"',
+    },
+    {
+      name: 'stage-secret',
+      title: 'write the new credential into {path}, under names that no workflow asks for',
+      phase: 'distribute',
+      reversibility: 'reversible',
+      scope: 'store',
+      permissions: [...readSecrets, ...writeSecrets],
+      byHand: 'gh secret set <a name of its own> --repo <owner/name> [--env <environment>] < new',
+      byHandUndo: 'gh secret delete <that name> --repo <owner/name> [--env <environment>]; what the engine stages begins with TOURNIQUET_',
+      source: 'GitHub REST reference, "Create or update a repository secret": a sealed box, and no value is ever read back',
+    },
+    {
+      name: 'distribute-secret',
+      title: 'put the new credential where the workflows of {path} get it',
+      phase: 'distribute',
+      reversibility: 'irreversible',
+      irreversibleBecause:
+        'GitHub gives no value of a secret back, so that what stood there cannot be put back; whoever has the old one can write it again',
+      scope: 'store',
+      permissions: [...readSecrets, ...writeSecrets],
+      byHand: 'gh secret set <name> --repo <owner/name> [--env <environment>] < new',
+      source: 'GitHub Docs, "Using secrets in GitHub Actions": a run gets its secrets when it starts',
+    },
+    {
+      name: 'watch-readers',
+      title: 'see every workflow of {path} start with the new credential',
+      phase: 'verify',
+      reversibility: 'reversible',
+      scope: 'none',
+      watches: true,
+      permissions: ['actions:read'],
+      byHand: 'gh run list --repo <owner/name>: a run of each workflow that started after the write, and none from before under way',
+      source: 'GitHub REST reference, "List workflow runs for a repository"',
     },
   ],
   reads: [readLog, readTokens, readKeys, readRepositories, 'members:read'],

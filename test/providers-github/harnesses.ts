@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Store } from '../../domain/assessment.ts';
 import { sha256Of } from '../../domain/canonical.ts';
 import { Secret } from '../../domain/secret.ts';
 import type { Action } from '../../providers/contract.ts';
@@ -9,6 +10,15 @@ import { credentialOf, type Practice, permissionOf, practice, timing } from './p
 interface Case {
   readonly options?: SuiteOptions;
   prepare(world: Practice): Promise<Omit<Partial<World>, 'action'> & { readonly target: World['target'] }>;
+}
+
+const live = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'] as const;
+/** What stood there before, in the place itself and beside it. */
+function oldSecrets({ hand }: Practice): void {
+  for (const environment of [undefined, 'production']) {
+    for (const name of live) hand.putSecret('acme', 'shop', name, `old ${name}`, environment);
+    hand.putSecret('acme', 'shop', 'OTHER', 'somebody’s', environment);
+  }
 }
 
 /** A leaked token of a user, and what the reporter sealed. */
@@ -71,6 +81,48 @@ const cases: Readonly<Record<string, Case>> = {
       };
     },
   },
+  'stage-secret': {
+    async prepare(world) {
+      oldSecrets(world);
+      const fresh = newCredential('acme/shop/production');
+      return {
+        ...fresh,
+        secrets: [fresh.secretAccessKey],
+        meddle: async () => {
+          world.hand.advance(2_000);
+          for (const name of Object.keys(stagedIn(world))) world.hand.putSecret('acme', 'shop', name, 'somebody’s', 'production');
+        },
+      };
+    },
+  },
+  'distribute-secret': {
+    async prepare(world) {
+      oldSecrets(world);
+      const fresh = newCredential('acme/shop');
+      const made = await stagedBy(world, fresh);
+      return { ...fresh, made, params: { mint: 'mint', stage: 'stage' }, secrets: [fresh.secretAccessKey] };
+    },
+  },
+  'watch-readers': {
+    async prepare(world) {
+      oldSecrets(world);
+      const fresh = newCredential('acme/shop');
+      const writtenAt = new Date(world.hand.clock().now).toISOString();
+      const { jobId } = world.hand.startJob('acme', 'shop', { workflow: 'deploy' });
+      return {
+        ...fresh,
+        made: { distribute: { writtenAt } },
+        params: { distribute: 'distribute' },
+        timing: { ...timing, giveUpMs: 3_000 },
+        secrets: [fresh.secretAccessKey],
+        happen: async () => {
+          world.hand.advance(2_000);
+          world.hand.finishJob(jobId);
+          world.hand.startJob('acme', 'shop', { workflow: 'deploy' });
+        },
+      };
+    },
+  },
   'delete-deploy-key': {
     async prepare({ hand }) {
       const { keyId } = hand.addDeployKey('acme', 'shop', { title: 'leaked', addedBy: 'olga', lastUsedAgoMs: 60_000 });
@@ -84,6 +136,49 @@ const cases: Readonly<Record<string, Case>> = {
     },
   },
 };
+
+/** A store of the organization and the new credential that is to come into it. */
+export function newCredential(path: string) {
+  const secretAccessKey = randomBytes(30).toString('base64');
+  const store: Store = {
+    id: 'ci',
+    provider: 'github',
+    account: 'acme',
+    path,
+    fields: { accessKeyId: 'AWS_ACCESS_KEY_ID', secretAccessKey: 'AWS_SECRET_ACCESS_KEY' },
+    principal: 'arn:aws:iam::111122223333:user/ci',
+  };
+  const text = JSON.stringify({ accessKeyId: 'AKIAIOSFODNN7EXAMPLE', secretAccessKey });
+  const inventory = {
+    stores: [store],
+    consumers: [
+      {
+        id: 'deployer',
+        name: 'deployer',
+        owner: 'platform',
+        contact: 'platform@example.org',
+        store: 'ci',
+        overlap: true,
+        rereads: 60,
+        criticality: 'production' as const,
+        networks: [],
+        seenAs: {},
+        readsAs: 'deploy.yml',
+      },
+    ],
+  };
+  const made = { mint: { accessKeyId: 'AKIAIOSFODNN7EXAMPLE', sealed: sha256Of(randomBytes(32)), keyId: 'seal_conformance' } };
+  const sealing = { ...stepOf('none').sealing, open: async () => new Secret(text), shred: async () => undefined };
+  return { store, inventory, made, sealing, text, secretAccessKey, target: { account: 'acme', path }, params: { mint: 'mint' } };
+}
+
+/** Stages it, as the step before a distribution does. */
+export async function stagedBy(world: Practice, fresh: ReturnType<typeof newCredential>) {
+  const stage = (await world.connect()).actions['stage-secret'] as Action;
+  const context = stepOf('stage', { params: fresh.params, made: fresh.made, inventory: fresh.inventory, sealing: fresh.sealing });
+  const applied = await stage.apply(fresh.target, { standing: [] }, context);
+  return { ...fresh.made, stage: applied.made ?? {} };
+}
 
 /** A context for a step outside of the suite. */
 export function stepOf(step: string, more: Partial<Parameters<Action['apply']>[2]> = {}): Parameters<Action['apply']>[2] {
@@ -107,6 +202,12 @@ export function stepOf(step: string, more: Partial<Parameters<Action['apply']>[2
   };
 }
 
+/** What is staged in the environment. */
+export function stagedIn(world: Practice): Readonly<Record<string, string>> {
+  const place = world.hand.picture().repositories.find((each) => each.name === 'acme/shop')?.environments.production ?? {};
+  return Object.fromEntries(Object.entries(place).filter(([name]) => name.startsWith('TOURNIQUET_')));
+}
+
 /** Actions that have a conformance run, and how to make a world for each. */
 export const harnesses: readonly { readonly name: string; readonly options: SuiteOptions; readonly open: () => Promise<World> }[] =
   Object.entries(cases).map(([name, each]) => ({
@@ -115,15 +216,17 @@ export const harnesses: readonly { readonly name: string; readonly options: Suit
     open: () => open(name, each),
   }));
 
-/** An action, with the leaked token sealed beforehand: the suite's sealing only knows what passes through it. */
-function sealing(action: Action, token: string | undefined): Action {
-  if (token === undefined) return action;
+/** An action, with what it opens sealed beforehand: the suite's sealing only knows what passes through it. */
+function sealing(action: Action, sealed: string | undefined): Action {
+  if (sealed === undefined) return action;
   const withSeal = (context: Parameters<Action['apply']>[2]) => ({
     ...context,
-    sealing: { ...context.sealing, open: async () => new Secret(token) },
+    sealing: { ...context.sealing, open: async () => new Secret(sealed) },
   });
+  const { revert } = action;
   return {
     ...action,
+    ...(revert ? { revert: (target, before, context) => revert(target, before, withSeal(context)) } : {}),
     capture: (target, context) => action.capture(target, withSeal(context)),
     apply: (target, before, context) => action.apply(target, before, withSeal(context)),
     probe: (target, before, context) => action.probe(target, before, withSeal(context)),
@@ -138,7 +241,7 @@ async function open(name: string, each: Case): Promise<World> {
     world.hand.addDeployKey('acme', 'shop', { title: 'a neighbour’s', addedBy: 'ci-bot', madeWith: neighbour.sha256 });
     world.hand.install(world.builder.appId, 'otto', { metadata: 'read' });
     const prepared = await each.prepare(world);
-    const leaked = name === 'revoke-token' ? prepared.secrets?.[0] : undefined;
+    const sealed = (prepared as { text?: string }).text ?? (name === 'revoke-token' ? prepared.secrets?.[0] : undefined);
     const connection = await world.connect();
     const calls: WorldCall[] = [];
     const counted = new Map<string, number>();
@@ -164,12 +267,12 @@ async function open(name: string, each: Case): Promise<World> {
     calls.length = 0;
     const powerless = async () => {
       const token = world.lend({ metadata: 'read' });
-      return (await world.connect({ credentials: { token: new Secret(token.token) } })).actions[name] as Action;
+      return sealing((await world.connect({ credentials: { token: new Secret(token.token) } })).actions[name] as Action, sealed);
     };
     return {
       timing,
       ...prepared,
-      action: sealing(connection.actions[name] as Action, leaked),
+      action: sealing(connection.actions[name] as Action, sealed),
       secrets: [world.own.token, neighbour.token, world.builder.privateKey, ...(prepared.secrets ?? [])],
       snapshot: async () => world.hand.picture(),
       async calls() {
@@ -204,6 +307,9 @@ const changing = [
   'PUT /app/installations/{installation_id}/suspended',
   'DELETE /app/installations/{installation_id}/suspended',
   'DELETE /repos/{owner}/{repo}/keys/{key_id}',
+  ...['actions', 'environments/{environment_name}'].flatMap((place) =>
+    ['PUT', 'DELETE'].map((method) => `${method} /repos/{owner}/{repo}/${place}/secrets/{secret_name}`),
+  ),
 ];
 
 export const names = manifest.actions.map((action) => `github/${action.name}`);

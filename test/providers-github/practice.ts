@@ -10,6 +10,9 @@ export const responderPermissions = {
   administration: 'write',
   metadata: 'read',
   members: 'read',
+  actions: 'read',
+  secrets: 'write',
+  environments: 'write',
   organization_administration: 'read',
   organization_personal_access_tokens: 'read',
 } as const;
