@@ -74,6 +74,7 @@ export class Endpoint {
     const deadline = performance.now() + patience.timing.giveUpMs;
     let attempt: Attempt = { operation, host: this.host, message: newMessage() };
     let raw = await this.#send('POST', own, body, attempt, patience, key);
+    let polled = false;
     while (raw.status === 202) {
       const deferred = deferredSchema.safeParse(this.#read(raw, attempt));
       if (!deferred.success) throw doubt(attempt, 'a 202 that does not say that it is pending');
@@ -86,9 +87,14 @@ export class Endpoint {
       patience.heartbeat({ pending: operation });
       await patience.sleep(patience.timing.pollMs);
       attempt = { ...attempt, message: newMessage() };
+      polled = true;
       raw = await this.#send('GET', place, '', attempt, patience);
     }
-    if (raw.status !== 200 && raw.status !== 202) throw faultOfStatus(raw.status, attempt);
+    if (raw.status !== 200 && raw.status !== 202) {
+      // The change was taken on before: that its outcome cannot be asked for says nothing of it.
+      if (polled) throw doubt(attempt, `the place to ask at answers ${raw.status}`);
+      throw faultOfStatus(raw.status, attempt);
+    }
     const parsed = schema.safeParse(this.#read(raw, attempt));
     if (!parsed.success) {
       // SECRET: of what did not fit only the place is told, as the rest may be the secret itself.
@@ -141,6 +147,7 @@ export class Endpoint {
       if (signal.aborted && (stops || error === signal.reason)) throw signal.reason;
       if (isFault(error)) throw error;
       if (error instanceof Spoilt) throw doubt(attempt, error.message);
+      if (method === 'GET') throw doubt(attempt, 'the place to ask at does not answer');
       throw faultOfLine(error, attempt);
     }
   }

@@ -14,7 +14,10 @@ interface Rule {
   readonly says: string;
 }
 
-/** What an endpoint's status means. Only a 200 or a 202 with a well-formed body is an answer; these are all ways of not having done it. */
+/**
+ * What an endpoint's status means. Only a 200 or a 202 with a well-formed body is an answer; these are all ways of not having done it. A 503 is none of them: whatever stands in front of an endpoint says it too, of a
+ * request that went through and whose answer it has lost.
+ */
 const rules: Readonly<Record<number, Rule>> = {
   400: { code: 'provider.invalid', says: 'the endpoint calls the request wrong' },
   401: { code: 'provider.denied', says: 'the endpoint does not take our signature: compare secret and clock' },
@@ -27,7 +30,6 @@ const rules: Readonly<Record<number, Rule>> = {
   422: { code: 'provider.invalid', says: 'the endpoint calls the request wrong' },
   429: { code: 'provider.throttled', says: 'the endpoint asks us to slow down' },
   501: { code: 'provider.unsupported', says: 'the endpoint cannot do this' },
-  503: { code: 'provider.unavailable', says: 'the endpoint is away' },
 };
 
 /** Codes of node's with which the request certainly never reached the endpoint. */

@@ -25,7 +25,8 @@ export async function look(account: WebhookAccount, on: Look): Promise<Looked> {
   const offers = (operation: Operation): boolean => able.operations.includes(operation);
   const evidence = full && offers(Operation.EVIDENCE) ? await settled(account, credential, since, on) : undefined;
   const secret = on.secret !== undefined && account.settings.passSecret.includes('identify') ? { secret: on.secret.reveal() } : {};
-  const known = await account.endpoint.ask(Operation.IDENTIFY, { credential, ...secret }, identifiedSchema, on);
+  const [who, members] = offers(Operation.IDENTIFY) ? [Operation.IDENTIFY, secret] : [Operation.CHECK, {}];
+  const known = await account.endpoint.ask(who, { credential, ...members }, identifiedSchema, on);
   const progeny =
     full && offers(Operation.LIST_DESCENDANTS) ? await descendantsOf(account, credential, nodeId(on.credential), on) : undefined;
   return told(account, on, {
@@ -154,7 +155,7 @@ function misuseOf(evidence: Heard | undefined, strange: Heard['value']['uses'], 
 
 /** Counts as a sweep only where both lists are complete and the evidence has passed the containment. */
 function sweptOf(on: Look, evidence: Heard | undefined, progeny: Progeny | undefined, at: string): Observation {
-  if (on.containedAt === undefined) return yes(at, 'engine', 'nothing was contained before');
+  if (on.containedAt === undefined) return unknown(at, 'log', 'nothing has been contained yet that the evidence should have passed');
   if (evidence === undefined || progeny === undefined)
     return unknown(at, 'engine', 'the endpoint offers no evidence or no list of descendants');
   if (progeny.whole.state !== 'yes') return progeny.whole;

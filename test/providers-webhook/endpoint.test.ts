@@ -153,7 +153,7 @@ describe('what is no answer is never done', () => {
     [422, 'provider.invalid'],
     [429, 'provider.throttled'],
     [501, 'provider.unsupported'],
-    [503, 'provider.unavailable'],
+    [503, 'provider.uncertain'],
     [301, 'provider.invalid'],
     [307, 'provider.invalid'],
     [418, 'provider.uncertain'],
@@ -231,6 +231,17 @@ describe('what takes its time', () => {
       operation === 'check' && headers['content-length'] !== undefined
         ? json(response, active)
         : json(response, { state: 'pending', alreadyDone: false, poll: '/hooks/polls/1' }, 202),
+    );
+    expect((await failure(contain(connection).apply(target, before, context()))).code).toBe('provider.uncertain');
+  });
+
+  it.each([404, 401, 409, 500, 503])('a place to ask at that answers %i leaves it open: the change was taken on before', async (status) => {
+    const { connection } = await answering(({ operation }, response) =>
+      operation === 'check'
+        ? json(response, active)
+        : operation === 'contain'
+          ? json(response, { state: 'pending', alreadyDone: false, poll: '/hooks/polls/1' }, 202)
+          : json(response, { error: { code: 'x', message: 'y' } }, status),
     );
     expect((await failure(contain(connection).apply(target, before, context()))).code).toBe('provider.uncertain');
   });
