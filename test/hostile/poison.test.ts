@@ -6,6 +6,8 @@ import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { EncryptionCodec, openKeyring } from '../../audit/codec.ts';
 import { SignalName } from '../../domain/messages.ts';
+import { huntAfter } from '../canary/hunt.ts';
+import { pairsOf } from '../canary/pairs.ts';
 import { type Deployed, gateOf, startWorld, until, type World } from '../engine/world.ts';
 
 /*
@@ -15,6 +17,7 @@ import { type Deployed, gateOf, startWorld, until, type World } from '../engine/
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const rows: { readonly poison: string; readonly shows: string }[] = [];
+const began = Date.now();
 let world: World;
 let id: string;
 let handle: WorkflowHandle;
@@ -144,4 +147,11 @@ test('a codec key that is gone keeps the judge from starting, by name; with the 
   await world.follow(incident, (now) => gateOf(now, 'g-outage')?.state === 'open');
   expect(await world.decide(incident, { verdict: 'dismiss', by: 'ada' })).toMatchObject({ accepted: true });
   rows.push({ poison: 'a codec key that is gone', shows: 'the judge says which, and waits for it' });
+});
+
+test('and after all of it no secret stands anywhere', async () => {
+  const { stack, client, store } = world;
+  const more = await pairsOf(world, ['waiting', 'shaped', 'gone']);
+  const { findings } = await huntAfter({ stack, client, store, since: began }, more);
+  expect(findings).toEqual([]);
 });

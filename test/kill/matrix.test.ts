@@ -49,12 +49,7 @@ async function freshStack(first: number): Promise<KillWorld> {
 /** Hunts for secrets on the stack that was played on, and ends it. */
 async function leave(): Promise<void> {
   if (kill === undefined) return;
-  const { world } = kill;
-  const { findings, looked } = await huntAfter(
-    kill,
-    played.map((name) => world.deployed(name)),
-    began,
-  );
+  const { findings, looked } = await huntAfter(kill, played, began);
   console.log(`secrets hunted for in ${looked} places: ${findings.length} found`);
   found.push(...findings);
   played = [];

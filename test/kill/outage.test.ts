@@ -5,6 +5,7 @@ import type { FaultKind, LedgerEntry } from '../../lab/aws/control.ts';
 import { fields } from '../../lab/world/cast.ts';
 import { tourniquet } from '../cli/harness.ts';
 import { type Deployed, gateOf, isWatching, tell, until } from '../engine/world.ts';
+import { huntAfter } from './hunt.ts';
 import { type KillWorld, noticed, startKillWorld } from './world.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 90_000 });
@@ -16,20 +17,19 @@ const outageMs = 60 * retryCeilingMs;
 const rubbish: readonly FaultKind[] = ['down', 'error-500', 'throttle', 'html', 'truncated', 'empty'];
 const nobodyAnswers = (): boolean => false;
 
+const played: Readonly<Record<string, 'public' | 'internal'>> = {
+  away: 'public',
+  ...Object.fromEntries(rubbish.map((kind) => [kind, 'public'] as const)),
+  'throttled-public': 'public',
+  'throttled-internal': 'internal',
+  'garbled-public': 'public',
+  'garbled-internal': 'internal',
+  'store-away': 'internal',
+};
+const began = Date.now();
 let kill: KillWorld;
 beforeAll(async () => {
-  kill = await startKillWorld(
-    {
-      away: 'public',
-      ...Object.fromEntries(rubbish.map((kind) => [kind, 'public'] as const)),
-      'throttled-public': 'public',
-      'throttled-internal': 'internal',
-      'garbled-public': 'public',
-      'garbled-internal': 'internal',
-      'store-away': 'internal',
-    },
-    { retryCeilingMs },
-  );
+  kill = await startKillWorld(played, { retryCeilingMs });
 });
 afterAll(() => kill?.stop());
 
@@ -203,4 +203,10 @@ test('a store that is away for as long keeps the old key working, is shown as no
   const done = await world.follow(id, isWatching, { answer: () => true, timeoutMs: 60_000 });
   expect(done).toMatchObject({ contained: 'yes', rotated: 'yes' });
   if (consumer) expect(noticed(await consumer.stop())).toEqual([]);
+});
+
+test('and after all of it no secret stands anywhere', async () => {
+  const { findings, looked } = await huntAfter(kill, Object.keys(played), began);
+  console.log(`secrets hunted for in ${looked} places`);
+  expect(findings).toEqual([]);
 });

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { IncidentStatus } from '../../client/index.ts';
 import type { FaultOrder } from '../../lab/aws/control.ts';
 import { type Deployed, gateOf, tell, type UserPicture, until } from '../engine/world.ts';
+import { huntAfter } from './hunt.ts';
 import { within } from './play.ts';
 import { type KillWorld, pace, startKillWorld } from './world.ts';
 
@@ -26,6 +27,7 @@ const sleeps: readonly Sleep[] = [
   { name: 'disable-after', order: hold('UpdateAccessKey'), answered: 'awake' },
 ];
 
+const began = Date.now();
 let kill: KillWorld;
 beforeAll(async () => {
   kill = await startKillWorld(Object.fromEntries(sleeps.map(({ name }) => [name, 'internal'] as const)), { requestTimeoutMs: 120_000 });
@@ -101,4 +103,14 @@ test('a provider worker that sleeps in the middle of an apply while a rollback g
   } finally {
     if (!woken) sleeper.resume();
   }
+});
+
+test('and after all of it no secret stands anywhere', async () => {
+  const { findings, looked } = await huntAfter(
+    kill,
+    sleeps.map(({ name }) => name),
+    began,
+  );
+  console.log(`secrets hunted for in ${looked} places`);
+  expect(findings).toEqual([]);
 });

@@ -2,9 +2,11 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { CreateRoleCommand, GetRolePolicyCommand, ListRolePoliciesCommand, PutRolePolicyCommand } from '@aws-sdk/client-iam';
 import { ListSecretsCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, test, vi } from 'vitest';
 import type { IncidentStatus } from '../../client/index.ts';
 import { region } from '../../lab/world/cast.ts';
+import { huntAfter } from '../canary/hunt.ts';
+import { pairsOf } from '../canary/pairs.ts';
 import { type Deployed, isWatching, startWorld, until, type World } from '../engine/world.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
@@ -23,7 +25,10 @@ const usualLagMs = 300;
 const lateMs = 15 * usualLagMs;
 const hour = 3_600_000;
 
+const began = Date.now();
 let world: World;
+/** Every session that a thief made here. */
+const made: Session[] = [];
 
 beforeAll(async () => {
   world = await startWorld({ late: 'public', behind: 'public' }, { logLagMs: configuredLagMs, giveUpMs: 7_000, lookUpsPerSecond: 20 });
@@ -66,12 +71,14 @@ async function assume(
   const sts = new STSClient({ endpoint: world.stack.aws.endpoint, region: at, credentials: by, maxAttempts: 1 });
   const { Credentials } = await sts.send(new AssumeRoleCommand({ RoleArn, RoleSessionName: 'thief' }));
   sts.destroy();
-  return {
+  const session: Session = {
     accessKeyId: Credentials?.AccessKeyId ?? '',
     secretAccessKey: Credentials?.SecretAccessKey ?? '',
     sessionToken: Credentials?.SessionToken ?? '',
     issuedBy: by.accessKeyId,
   };
+  made.push(session);
+  return session;
 }
 
 /** `ok`, or the name of the refusal. */
@@ -240,4 +247,15 @@ describe('where the log is further behind than anybody waits for', () => {
     expect(contained.earlier.map(({ action }) => action)).toContain('aws/cut-off-role');
     expect(await tryOut(session)).toBe('AccessDeniedException');
   });
+});
+
+test('and after all of it no secret stands anywhere, nor one of a session', async () => {
+  const { stack, client, store } = world;
+  const more: Record<string, string> = { ...(await pairsOf(world, ['late', 'behind'])) };
+  for (const { accessKeyId, secretAccessKey, sessionToken } of made) {
+    more[`the secret of the session ${accessKeyId}`] = secretAccessKey;
+    more[`the token of the session ${accessKeyId}`] = sessionToken;
+  }
+  const { findings } = await huntAfter({ stack, client, store, since: began }, more);
+  expect(findings).toEqual([]);
 });

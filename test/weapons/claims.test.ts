@@ -3,6 +3,8 @@ import { openRecord, parseEnvelope } from '../../audit/records.ts';
 import { readTrust } from '../../audit/trust.ts';
 import { isFault } from '../../domain/errors.ts';
 import type { IncidentStatus } from '../../domain/messages.ts';
+import { huntAfter } from '../canary/hunt.ts';
+import { pairsOf } from '../canary/pairs.ts';
 import { type Deployed, startWorld, tell, until, type World } from '../engine/world.ts';
 import { type Bystander, bystanders, disguises, eachOf, force, lie } from './forged.ts';
 
@@ -12,6 +14,7 @@ const count = whole ? 500 : 60;
 const targetMs = 15_000;
 vi.setConfig({ testTimeout: whole ? 900_000 : 180_000, hookTimeout: 300_000 });
 
+const began = Date.now();
 let world: World;
 let keys: readonly Bystander[];
 let ids: readonly string[] = [];
@@ -197,6 +200,14 @@ describe(`${count} forged claims on live keys plus one real leak`, () => {
     for (const each of await statuses(ids)) if (each.rule !== undefined) expect(each.rule, tell(each)).toBe('claim');
     expect(await touched(since, [world.deployed('real'), real])).toEqual([]);
   });
+});
+
+test('and after all of it no secret stands anywhere, neither of those who leaked nor of the bystanders', async () => {
+  const { stack, client, store } = world;
+  const more: Record<string, string> = { ...(await pairsOf(world, ['real', 'second'])) };
+  for (const { accessKeyId, secretAccessKey } of keys) more[`the secret of the bystander's ${accessKeyId}`] = secretAccessKey;
+  const { findings } = await huntAfter({ stack, client, store, since: began }, more);
+  expect(findings).toEqual([]);
 });
 
 /** The incident of the first real leak. */
