@@ -33,6 +33,8 @@ export function worldOf(world: World): Record<string, unknown> {
         policies: policiesOf(u),
         loginProfile: u.loginProfile !== undefined,
         serviceCredentials: u.serviceCredentials.map(({ secret: _secret, ...rest }) => rest),
+        signingCertificates: (u.signingCertificates ?? []).map(({ body: _body, ...rest }) => rest),
+        sshKeys: (u.sshKeys ?? []).map(({ body: _body, ...rest }) => rest),
         keys: world.state
           .keysOf(u)
           .map((k) => ({ id: k.id, status: latest(k.status), createdAt: date(k.createdAt), lastUsed: k.lastUsed ?? null })),

@@ -56,6 +56,8 @@ export interface SimulatedWorld {
     readonly policies: PolicySetView;
     readonly loginProfile: boolean;
     readonly serviceCredentials: readonly { readonly id: string; readonly service: string; readonly status: 'Active' | 'Inactive' }[];
+    readonly signingCertificates: readonly { readonly id: string; readonly status: 'Active' | 'Inactive' }[];
+    readonly sshKeys: readonly { readonly id: string; readonly status: 'Active' | 'Inactive' }[];
     readonly keys: readonly SimulatedKey[];
   }[];
   readonly groups: readonly { readonly id: string; readonly name: string; readonly policies: PolicySetView }[];

@@ -2,6 +2,7 @@ import { userArn } from './access.ts';
 import { type Call, type Need, type Operation, type Operations, page } from './call.ts';
 import { boundaryAnswer } from './iam-policies.ts';
 import { byName, find, managedArn, onAll, onPrincipal, pathOf, policiesOf, put, repolicy, subject } from './iam-principals.ts';
+import { uploadOperations } from './iam-uploads.ts';
 import { accessKeyId, accountOf, secretKey, suffix, uniqueId } from './identifiers.ts';
 import { accessDenied, deleteConflict, entityExists, invalidInput, limitExceeded, noSuchEntity, Refusal, validation } from './refusal.ts';
 import { type AccessKey, latest, noPolicies, type PolicySet, revise, type ServiceCredential, type User } from './state.ts';
@@ -99,6 +100,8 @@ const users: Operations = {
         [call.world.state.keysOf(user).length > 0, 'must delete access keys first'],
         [user.loginProfile !== undefined, 'must delete login profile first'],
         [user.serviceCredentials.length > 0, 'must delete service specific credentials first'],
+        [(user.signingCertificates ?? []).length > 0, 'must delete signing certificates first'],
+        [(user.sshKeys ?? []).length > 0, 'must delete SSH public keys first'],
         [Object.keys(inline).length > 0, 'must delete policies first'],
         [attached.length > 0, 'must detach all policies first'],
         [groups.length > 0, 'must remove users from group first'],
@@ -319,6 +322,8 @@ const loginProfiles: Operations = {
 };
 
 const services = ['codecommit.amazonaws.com', 'cassandra.amazonaws.com', 'bedrock.amazonaws.com'];
+/** Services whose credential is one API key instead of a name and a password (IAM API reference, ServiceSpecificCredential). */
+const byApiKey = ['bedrock.amazonaws.com'];
 
 function serviceCredentialOf(call: Call, user: User): ServiceCredential {
   const id = call.text('ServiceSpecificCredentialId');
@@ -330,10 +335,17 @@ function serviceCredentialOf(call: Call, user: User): ServiceCredential {
 const metadata = (user: User, c: ServiceCredential): Answer => ({
   UserName: user.name,
   Status: c.status,
-  ServiceUserName: c.userName,
+  ...(byApiKey.includes(c.service) ? { ServiceCredentialAlias: c.userName } : { ServiceUserName: c.userName }),
   CreateDate: new Date(c.createdAt),
+  ExpirationDate: c.expiresAt === undefined ? undefined : new Date(c.expiresAt),
   ServiceSpecificCredentialId: c.id,
   ServiceName: c.service,
+});
+
+/** The one answer that shows the secret. */
+const shown = (user: User, c: ServiceCredential): Answer => ({
+  ...metadata(user, c),
+  ...(byApiKey.includes(c.service) ? { ServiceCredentialSecret: c.secret } : { ServicePassword: c.secret }),
 });
 
 const serviceCredentials: Operations = {
@@ -347,9 +359,13 @@ const serviceCredentials: Operations = {
       if (user.serviceCredentials.filter((c) => c.service === service).length >= serviceCredentialQuota) {
         throw limitExceeded(`Cannot exceed quota for ServiceSpecificCredentialsPerUser: ${serviceCredentialQuota}`);
       }
+      const days = call.integer('CredentialAgeDays', 1, 36_600, 0);
+      if (days > 0 && !byApiKey.includes(service))
+        throw new Refusal('NotSupportedService', 404, `${service} has no credentials that expire.`);
       const credential: ServiceCredential = {
         id: uniqueId('ACCA'),
         service,
+        ...(days > 0 ? { expiresAt: call.now + days * 86_400_000 } : {}),
         userName: `${user.name}-at-${call.world.accountId}${user.serviceCredentials.length === 0 ? '' : `+${suffix(4)}`}`,
         secret: secretKey(),
         status: 'Active',
@@ -358,20 +374,25 @@ const serviceCredentials: Operations = {
       user.serviceCredentials = [...user.serviceCredentials, credential];
       put(call, 'User', user);
       call.made = credential.id;
-      return { ServiceSpecificCredential: { ...metadata(user, credential), ServicePassword: credential.secret } };
+      return { ServiceSpecificCredential: shown(user, credential) };
     },
   },
   ListServiceSpecificCredentials: {
     mutates: false,
     need: onUser,
     run: (call) => {
-      const user = subject(call);
+      const everybody = call.flag('AllUsers');
+      if (everybody && call.optional('UserName') !== undefined) throw invalidInput('AllUsers and UserName exclude each other.');
+      const users = everybody
+        ? [...call.world.state.tables.users.values()].filter((each) => each.deletedAt === undefined).sort(byName)
+        : [subject(call)];
       const service = call.optional('ServiceName');
-      return {
-        ServiceSpecificCredentials: user.serviceCredentials
-          .filter((c) => service === undefined || c.service === service)
-          .map((c) => metadata(user, c)),
-      };
+      const all = users.flatMap((user) => user.serviceCredentials.map((c) => [user, c] as const));
+      const { items, tail } = page(
+        call,
+        all.filter(([, c]) => service === undefined || c.service === service),
+      );
+      return { ServiceSpecificCredentials: items.map(([user, c]) => metadata(user, c)), ...tail };
     },
   },
   UpdateServiceSpecificCredential: {
@@ -395,7 +416,7 @@ const serviceCredentials: Operations = {
       const credential = serviceCredentialOf(call, user);
       credential.secret = secretKey();
       put(call, 'User', user);
-      return { ServiceSpecificCredential: { ...metadata(user, credential), ServicePassword: credential.secret } };
+      return { ServiceSpecificCredential: shown(user, credential) };
     },
   },
   DeleteServiceSpecificCredential: {
@@ -411,7 +432,7 @@ const serviceCredentials: Operations = {
   },
 };
 
-/** Credential classes that cannot be made here, and so are always none; whoever contains a user has to look all the same. */
+/** Multi-factor devices cannot be made here, and so are always none; whoever contains a user has to look all the same. */
 const none = (list: string): Operation => ({
   mutates: false,
   need: onUser,
@@ -533,7 +554,6 @@ export const userOperations: Operations = {
   ...loginProfiles,
   ...serviceCredentials,
   ...groups,
+  ...uploadOperations,
   ListMFADevices: none('MFADevices'),
-  ListSigningCertificates: none('Certificates'),
-  ListSSHPublicKeys: none('SSHPublicKeys'),
 };

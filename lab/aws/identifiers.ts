@@ -40,7 +40,7 @@ export function accountOf(keyId: string): string | undefined {
 }
 
 /** A unique id of a principal or of another thing: four letters that tell the kind, then seventeen of chance. */
-export function uniqueId(prefix: 'AIDA' | 'AROA' | 'AGPA' | 'ANPA' | 'ACCA'): string {
+export function uniqueId(prefix: 'AIDA' | 'AROA' | 'AGPA' | 'ANPA' | 'ACCA' | 'APKA'): string {
   return prefix + base32(randomBytes(11)).slice(0, 17);
 }
 

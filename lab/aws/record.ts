@@ -7,7 +7,7 @@ import type { TrailEntry } from './trail.ts';
 import type { Answer } from './xml.ts';
 
 /** Answer fields that CloudTrail never shows. A session's token it does show, which is why raw records may go nowhere. */
-const unseen = new Set(['SecretAccessKey', 'ServicePassword', 'SecretString', 'SecretBinary', 'Password']);
+const unseen = new Set(['SecretAccessKey', 'ServicePassword', 'ServiceCredentialSecret', 'SecretString', 'SecretBinary', 'Password']);
 
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
@@ -71,6 +71,8 @@ const identifying: Readonly<Record<string, string>> = {
   PolicyArn: 'AWS::IAM::Policy',
   PermissionsBoundary: 'AWS::IAM::Policy',
   ServiceSpecificCredentialId: 'AWS::IAM::ServiceSpecificCredential',
+  CertificateId: 'AWS::IAM::SigningCertificate',
+  SSHPublicKeyId: 'AWS::IAM::SSHPublicKey',
   Status: '',
   RoleArn: 'AWS::IAM::Role',
   RoleSessionName: '',

@@ -58,6 +58,16 @@ export interface ServiceCredential {
   secret: string;
   status: 'Active' | 'Inactive';
   readonly createdAt: number;
+  /** An API key, such as Bedrock's, that ends by itself. */
+  readonly expiresAt?: number;
+}
+
+/** A certificate or SSH key whose public half a user has uploaded. */
+export interface Upload {
+  readonly id: string;
+  readonly body: string;
+  status: 'Active' | 'Inactive';
+  readonly createdAt: number;
 }
 
 export interface User {
@@ -69,6 +79,8 @@ export interface User {
   readonly policies: Version<PolicySet>[];
   loginProfile?: { readonly createdAt: number; passwordResetRequired: boolean };
   serviceCredentials: ServiceCredential[];
+  signingCertificates?: Upload[];
+  sshKeys?: Upload[];
   deletedAt?: number;
 }
 

@@ -225,6 +225,11 @@ export async function userExists(calls: Calls, user: string): Promise<boolean> {
   }
 }
 
+/** What is missing where AWS says `NoSuchEntity` of a thing of a user's: it says the same of both (IAM API reference, errors of the Update and Delete calls). */
+export async function whichGone(calls: Calls, user: string, what: string): Promise<string> {
+  return (await userExists(calls, user)) ? what : 'user';
+}
+
 /** Writes an inline policy; false where the user is gone. */
 export async function writePolicy(calls: Calls, user: string, name: string, document: string): Promise<boolean> {
   return await calls.writeIfThere('iam:PutUserPolicy', (iam) =>

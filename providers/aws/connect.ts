@@ -9,8 +9,15 @@ import { Api, agentWord } from './api.ts';
 import { cutOffRole } from './cut-off-role.ts';
 import { cutOffSessions } from './cut-off-sessions.ts';
 import { deleteKey } from './delete-key.ts';
+import { deleteLoginProfile } from './delete-login-profile.ts';
+import { deleteServiceCredential } from './delete-service-credential.ts';
+import { deleteSigningCertificate } from './delete-signing-certificate.ts';
+import { deleteSshKey } from './delete-ssh-key.ts';
 import { denyPrincipal } from './deny-principal.ts';
 import { disableKey } from './disable-key.ts';
+import { disableServiceCredential } from './disable-service-credential.ts';
+import { disableSigningCertificate } from './disable-signing-certificate.ts';
+import { disableSshKey } from './disable-ssh-key.ts';
 import { examine } from './examine.ts';
 import { fencePrincipal } from './fence-principal.ts';
 import { liftCutOff } from './lift-cut-off.ts';
@@ -78,6 +85,13 @@ export async function connect(config: AccountConfig): Promise<Connection> {
     liftCutOffRole,
     mintKey,
     deleteKey,
+    disableServiceCredential,
+    deleteServiceCredential,
+    disableSigningCertificate,
+    deleteSigningCertificate,
+    disableSshKey,
+    deleteSshKey,
+    deleteLoginProfile,
     tagUser,
     watchNewUse,
     watchOldQuiet,

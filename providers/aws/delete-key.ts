@@ -2,7 +2,7 @@ import { DeleteAccessKeyCommand } from '@aws-sdk/client-iam';
 import { fault } from '../../domain/errors.ts';
 import { type ActionManifest, actionOf } from '../../domain/manifest.ts';
 import type { Action } from '../contract.ts';
-import { type AwsAccount, readKeys, readLastUsed } from './account.ts';
+import { type AwsAccount, readKeys, readLastUsed, whichGone } from './account.ts';
 import type { Calls } from './api.ts';
 import { type KeyBefore, keyBefore } from './disable-key.ts';
 import { manifest } from './manifest.ts';
@@ -43,7 +43,7 @@ export function deleteKey(account: AwsAccount): Action<DeletedBefore> {
       if (!row) return done('absent', { gone: rows ? 'key' : 'user' });
       if (row.status !== 'Inactive')
         throw fault('provider.conflict', { accessKeyId, found: row.status, because: 'only a key that is off is deleted' });
-      if (!(await removeKey(calls, user, accessKeyId))) return done('absent', { gone: 'key or user, just now' });
+      if (!(await removeKey(calls, user, accessKeyId))) return done('absent', { gone: await whichGone(calls, user, 'key') });
       account.settling.accepted(markOf(context));
       return done('changed');
     },

@@ -2,12 +2,31 @@ import type { GraphEdge, GraphNode, Provenance } from '../../domain/credential.t
 import { type Observation, unknown } from '../../domain/observation.ts';
 import { type AwsAccount, readKeys } from './account.ts';
 import type { Calls } from './api.ts';
+import { type CredentialClass, classes, readHeld } from './classes.ts';
 import { type LogEvent, type Waiting, withoutSecrets } from './log.ts';
 import { madeIn } from './mint-key.ts';
 
+type MadeKind = 'aws.session' | 'aws.access-key' | CredentialClass['kind'] | 'aws.login-profile';
+
+/** The member of a locator that names a credential of the kind. */
+const locators = {
+  'aws.session': 'accessKeyId',
+  'aws.access-key': 'accessKeyId',
+  ...(Object.fromEntries(classes.map(({ kind, member }) => [kind, member])) as Record<CredentialClass['kind'], string>),
+  'aws.login-profile': 'user',
+} satisfies Record<MadeKind, string>;
+
+/** What a credential of the kind is called in a title. */
+const nouns: Readonly<Record<MadeKind, string>> = {
+  'aws.session': 'session',
+  'aws.access-key': 'key',
+  ...(Object.fromEntries(classes.map(({ kind, noun }) => [kind, noun])) as Record<CredentialClass['kind'], string>),
+  'aws.login-profile': 'login profile of',
+};
+
 /** One credential that the log shows another one to have made. */
 interface Made {
-  readonly kind: 'aws.session' | 'aws.access-key' | 'aws.service-specific-credential';
+  readonly kind: MadeKind;
   readonly id: string;
   readonly by: string;
   readonly event: LogEvent;
@@ -44,12 +63,26 @@ export function dateIn(text: string): string | undefined {
   return Number.isNaN(ms) ? undefined : new Date(ms).toISOString();
 }
 
+/** Where the log has the id of what the other calls made: the answer's member, its first letter small as CloudTrail writes them, and the member in it. */
+const answers = [
+  { kind: 'aws.service-specific-credential', result: 'serviceSpecificCredential', member: 'serviceSpecificCredentialId' },
+  { kind: 'aws.signing-certificate', result: 'certificate', member: 'certificateId' },
+  { kind: 'aws.ssh-key', result: 'sSHPublicKey', member: 'sSHPublicKeyId' },
+  { kind: 'aws.login-profile', result: 'loginProfile', member: 'userName' },
+] as const;
+
 /**
  * What a call made, by its answer in the log. Every temporary credential stands as `credentials.accessKeyId`, whichever operation gave it. `principal` is whose
  * permissions a session has: the role's for AssumeRole and its kin, the calling user's for the others.
  */
 export function madeBy(event: LogEvent, by: string, principalOf: (id: string) => string | undefined): Made[] {
-  if (event.error !== undefined || !event.results) return [];
+  if (event.error !== undefined) return [];
+  if (event.name === 'UpdateLoginProfile') {
+    // It answers nothing, and whoever set the password has it.
+    const user = textOf(event.params?.['userName']);
+    return user ? [{ kind: 'aws.login-profile', id: user, by, event, user, confidence: 'certain' }] : [];
+  }
+  if (!event.results) return [];
   const made: Made[] = [];
   const credentials = membersOf(event.results['credentials']);
   const session = textOf(credentials?.['accessKeyId']);
@@ -72,11 +105,11 @@ export function madeBy(event: LogEvent, by: string, principalOf: (id: string) =>
     const user = textOf(membersOf(event.results['accessKey'])?.['userName']) ?? textOf(event.params?.['userName']);
     made.push({ kind: 'aws.access-key', id: key, by, event, ...(user ? { user } : {}), confidence: 'certain' });
   }
-  const specific = membersOf(event.results['serviceSpecificCredential']);
-  const specificId = textOf(specific?.['serviceSpecificCredentialId']);
-  if (specificId) {
-    const user = textOf(specific?.['userName']);
-    made.push({ kind: 'aws.service-specific-credential', id: specificId, by, event, ...(user ? { user } : {}), confidence: 'certain' });
+  for (const { kind, result, member } of answers) {
+    const answer = membersOf(event.results[result]);
+    const id = textOf(answer?.[member]);
+    const user = textOf(answer?.['userName']) ?? textOf(event.params?.['userName']);
+    if (id) made.push({ kind, id, by, event, ...(user ? { user } : {}), confidence: 'certain' });
   }
   return made;
 }
@@ -101,7 +134,12 @@ export async function walk(
   let queue = [root];
 
   const follow = (child: Made): string[] => {
-    if (depths.has(child.id)) return [];
+    if (depths.has(child.id)) {
+      // A user's making told us of it first, and now its own does.
+      const at = made.findIndex((each) => each.id === child.id && each.kind === child.kind && each.confidence === 'likely');
+      if (at >= 0 && child.confidence === 'certain') made[at] = { ...made[at], ...child };
+      return [];
+    }
     const depth = (depths.get(child.by) ?? 0) + 1;
     depths.set(child.id, depth);
     const principal = child.principal ?? (child.user ? account.userArn(child.user) : undefined);
@@ -111,8 +149,8 @@ export async function walk(
       gaps.push(`the tree under ${root} is deeper than ${mostDepth} or wider than ${mostCredentials}: a person has to look`);
       return [];
     }
-    // CloudTrail names callers by access key id, and a service-specific credential has none.
-    return child.kind === 'aws.service-specific-credential' ? [] : [child.id];
+    // CloudTrail names callers by access key id, and the other classes have none.
+    return child.kind === 'aws.session' || child.kind === 'aws.access-key' ? [child.id] : [];
   };
 
   while (queue.length > 0) {
@@ -146,16 +184,15 @@ export async function walk(
     }
     const name = event.name === 'CreateUser' ? textOf(user?.['userName']) : undefined;
     if (!name) return [];
-    const rows = await readKeys(calls, name);
-    return (rows ?? []).map((row) => ({
-      kind: 'aws.access-key' as const,
-      id: row.accessKeyId,
-      by,
-      event,
-      user: name,
-      // The user is certainly of the leak's making; who asked for this key of it, its own event says, where there is one.
-      confidence: 'likely' as const,
-    }));
+    const [rows, held] = await Promise.all([readKeys(calls, name), readHeld(calls, name)]);
+    gaps.push(...held.unread);
+    // The user is certainly of the leak's making; who asked for this credential of it, its own event says, where there is one.
+    const of = (kind: MadeKind, id: string): Made => ({ kind, id, by, event, user: name, confidence: 'likely' });
+    return [
+      ...(rows ?? []).map((row) => of('aws.access-key', row.accessKeyId)),
+      ...[...held.rows].flatMap(([kind, each]) => each.map((row) => of(kind, row.id))),
+      ...(held.profile ? [of('aws.login-profile', name)] : []),
+    ];
   }
 }
 
@@ -184,6 +221,10 @@ export async function graphOf(
     (user) => user !== undefined,
   );
   const listings = new Map(await Promise.all(users.map(async (user) => [user, await readKeys(calls, user)] as const)));
+  const holders = new Set(
+    walked.made.flatMap(({ kind, user }) => (kind === 'aws.session' || kind === 'aws.access-key' || !user ? [] : [user])),
+  );
+  const heldBy = new Map(await Promise.all([...holders].map(async (user) => [user, await readHeld(calls, user)] as const)));
   const at = calls.at;
   const nodes: GraphNode[] = [...walked.nodes];
   const edges: GraphEdge[] = [...walked.edges];
@@ -202,14 +243,21 @@ export async function graphOf(
       const row = listings.get(child.user)?.find((each) => each.accessKeyId === child.id);
       status = row?.status ?? 'absent';
       live = keyLiveness(calls, child.id, status, false);
+    } else if (child.kind !== 'aws.access-key' && child.user) {
+      const held = heldBy.get(child.user);
+      const rows = child.kind === 'aws.login-profile' ? undefined : held?.rows.get(child.kind);
+      if (child.kind === 'aws.login-profile') {
+        if (held && !held.unread.some((each) => each.startsWith('login profile'))) status = held.profile ? 'Active' : 'absent';
+      } else if (rows) status = rows.find((each) => each.id === child.id)?.status ?? 'absent';
+      if (status) live = keyLiveness(calls, child.id, status, false);
     }
     nodes.push({
       id,
       type: 'credential',
-      title: `${child.kind === 'aws.session' ? 'session' : 'key'} ${child.id}`,
+      title: `${nouns[child.kind]} ${child.id}`,
       credential: {
         kind: child.kind,
-        locator: child.kind === 'aws.service-specific-credential' ? { serviceSpecificCredentialId: child.id } : { accessKeyId: child.id },
+        locator: { [locators[child.kind]]: child.id },
         ...(child.principal ? { principal: child.principal } : {}),
         derivedVia: child.event.name,
         issuedAt: child.event.at,

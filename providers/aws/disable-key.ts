@@ -3,7 +3,7 @@ import { fault } from '../../domain/errors.ts';
 import { type ActionManifest, actionOf } from '../../domain/manifest.ts';
 import { yes } from '../../domain/observation.ts';
 import type { Action, Probed, StepContext } from '../contract.ts';
-import { type AwsAccount, type KeyRow, readKeys, tryPair } from './account.ts';
+import { type AwsAccount, type KeyRow, readKeys, tryPair, whichGone } from './account.ts';
 import type { Calls } from './api.ts';
 import { manifest } from './manifest.ts';
 import { markOf } from './policies.ts';
@@ -48,7 +48,7 @@ export function disableKey(account: AwsAccount): Action<KeyBefore> {
       if (row.status === 'Inactive') return done('already');
       // Somebody has turned it on since the capture, and the undo would not know that it should be on.
       if (before.status !== 'Active') throw fault('provider.conflict', { accessKeyId, captured: before.status, found: row.status });
-      if (!(await setStatus(calls, user, accessKeyId, 'Inactive'))) return done('absent', { gone: 'key or user, just now' });
+      if (!(await setStatus(calls, user, accessKeyId, 'Inactive'))) return done('absent', { gone: await whichGone(calls, user, 'key') });
       account.settling.accepted(markOf(context));
       return done('changed');
     },
@@ -86,9 +86,13 @@ export function disableKey(account: AwsAccount): Action<KeyBefore> {
         // It was off or gone before us; whatever it is now is not our doing, and turning keys on is not ours to guess.
         return { outcome: 'already', requestIds: calls.requestIds, observation: observed(`${accessKeyId} was ${before.status} before us`) };
       }
-      if (!row) throw fault('provider.conflict', { accessKeyId, captured: before.status, found: 'absent' });
-      if (!(await setStatus(calls, user, accessKeyId, 'Active'))) {
-        throw fault('provider.conflict', { accessKeyId, captured: before.status, found: 'absent' });
+      // Somebody has deleted it since: nothing is left that could be turned on, and an undo that is tried for ever would only say so for ever.
+      if (!row || !(await setStatus(calls, user, accessKeyId, 'Active'))) {
+        return {
+          outcome: 'absent',
+          requestIds: calls.requestIds,
+          observation: observed(`there is no key ${accessKeyId} of ${user} any more, so that it cannot be turned on`),
+        };
       }
       return { outcome: 'changed', requestIds: calls.requestIds, observation: observed(`${accessKeyId} is Active again`) };
     },

@@ -7,6 +7,8 @@ import { stepKey } from '../../domain/plan.ts';
 import type { Look, Looked } from '../contract.ts';
 import { type AwsAccount, type KeyRow, readKeys, readLastUsed, type Tried, tryPair } from './account.ts';
 import { agentWord, type Calls } from './api.ts';
+import { rowBefore } from './class-actions.ts';
+import { classes, type Held, readHeld } from './classes.ts';
 import { consumersOf, isSeenAs, isUnmarked } from './consumers.ts';
 import { graphOf, kept, keyLiveness, logged, secretsReadBy, userInLog, type Walk, walk } from './descendants.ts';
 import { keyBefore } from './disable-key.ts';
@@ -94,6 +96,8 @@ interface Standing {
   readonly rows: readonly KeyRow[] | undefined;
   readonly privilege: Privilege | undefined;
   readonly lastUsed: Awaited<ReturnType<typeof readLastUsed>>;
+  /** The user's other classes of credentials; undefined where the user is not known. */
+  readonly held?: Held | undefined;
   /** Why last use and user could not be read. */
   readonly refused?: string;
 }
@@ -129,8 +133,9 @@ class Looking {
       : undefined;
     const user = standing.user ?? (walked ? userInLog(walked.calls.get(this.#id) ?? []) : undefined);
     // Read again after the waits of a full look, so that what the sweep says is of after the log and not of before it.
-    const [rows, settled] = full && user ? await this.#settledRows(user, standing.rows) : [standing.rows, new Set<string>()];
-    return await this.#tell({ ...standing, user, rows }, tried, passed, walked, from, settled);
+    const [rows, held, settled] =
+      full && user ? await this.#settledRows(user, standing) : [standing.rows, standing.held, new Set<string>()];
+    return await this.#tell({ ...standing, user, rows, held }, tried, passed, walked, from, settled);
   }
 
   async #withoutUser(): Promise<Standing> {
@@ -153,8 +158,13 @@ class Looking {
     }
     const user = lastUsed?.user || undefined;
     if (!user) return { standing: { ...nothing, lastUsed }, tried: await probe() };
-    const [rows, privilege, tried] = await Promise.all([readKeys(calls, user), readPrivilege(calls, user, full), probe()]);
-    return { standing: { user, rows, privilege, lastUsed }, tried };
+    const [rows, held, privilege, tried] = await Promise.all([
+      readKeys(calls, user),
+      readHeld(calls, user),
+      readPrivilege(calls, user, full),
+      probe(),
+    ]);
+    return { standing: { user, rows, held, privilege, lastUsed }, tried };
   }
 
   /**
@@ -175,22 +185,23 @@ class Looking {
     return Number.isNaN(since) ? reach : Math.max(reach, since - 60_000);
   }
 
-  /** The listing as of now, and the keys that have been off or gone for at least the propagation time. */
-  async #settledRows(
-    user: string,
-    before: readonly KeyRow[] | undefined,
-  ): Promise<readonly [readonly KeyRow[] | undefined, ReadonlySet<string>]> {
+  /** The listings as of now, and the credentials that have been off or gone for at least the propagation time. */
+  async #settledRows(user: string, standing: Standing): Promise<readonly [readonly KeyRow[] | undefined, Held, ReadonlySet<string>]> {
     const calls = this.#calls;
     const contained = this.#on.containedAt === undefined ? Number.NaN : Date.parse(this.#on.containedAt);
-    const first = before ?? (await readKeys(calls, user));
+    const [first, firstHeld] = await Promise.all([standing.rows ?? readKeys(calls, user), standing.held ?? readHeld(calls, user)]);
     const isOff = (rows: readonly KeyRow[] | undefined, id: string) => rows?.find((row) => row.accessKeyId === id)?.status !== 'Active';
     // `containedAt` is when the last containment was seen to be in effect; without one, wait the time out where it matters.
     const ids = new Set([this.#id, ...(first ?? []).map((row) => row.accessKeyId)]);
-    if (Number.isNaN(contained) && [...ids].some((id) => isOff(first, id))) await this.#on.sleep(this.#on.timing.propagationMs);
-    const rows = await readKeys(calls, user);
+    const offIn = (held: Held) => [...held.rows.values()].flat().flatMap((row) => (row.status === 'Inactive' ? [row.id] : []));
+    const maybe = [...ids].some((id) => isOff(first, id)) || offIn(firstHeld).length > 0;
+    if (Number.isNaN(contained) && maybe) await this.#on.sleep(this.#on.timing.propagationMs);
+    const [rows, held] = await Promise.all([readKeys(calls, user), readHeld(calls, user)]);
     const off = new Set<string>();
     for (const id of ids) if (isOff(first, id) && isOff(rows, id)) off.add(id);
-    return [rows, off];
+    const before = new Set(offIn(firstHeld));
+    for (const id of offIn(held)) if (before.has(id)) off.add(id);
+    return [rows, held, off];
   }
 
   async #tell(
@@ -239,7 +250,7 @@ class Looking {
 
     const strangers = walked ? this.#strangers(walked, consumers, from) : undefined;
     const misuse = this.#misuse(strangers, consumers, walked);
-    const swept = this.#swept(passed, walked);
+    const swept = this.#swept(passed, walked, standing.held);
     const descendants = below(rootId, graph.edges).filter((id) => {
       const credential = graph.nodes.find((node) => node.id === id)?.credential;
       return credential !== undefined && credential.live.state !== 'no';
@@ -257,6 +268,7 @@ class Looking {
       privilege: privilege?.privilege ?? 'unknown',
       graph,
       descendants,
+      ...(oursIds.size > 0 ? { made: [...oursIds].map((id) => nodeOf(graph.nodes, id)).filter((id) => id !== rootId) } : {}),
       misuse,
       // GetSessionToken needs no permission and no policy denies it, so that whoever holds a key holds sessions of up to 36 hours.
       sessions: { maxLifeSeconds: longestSessionSeconds },
@@ -275,6 +287,17 @@ class Looking {
     const evidence: Record<string, unknown> = {
       key: { accessKeyId: this.#id, ...(own ? { status: own.status, createdAt: own.createdAt } : {}), ...(lastUsed ? { lastUsed } : {}) },
       ...(rows ? { keys: rows } : {}),
+      ...(standing.held
+        ? {
+            otherCredentials: {
+              ...Object.fromEntries(standing.held.rows),
+              loginProfile:
+                standing.held.profile ?? (standing.held.unread.some((each) => each.startsWith('login profile')) ? 'not read' : 'none'),
+              multiFactorDevices: standing.held.devices ?? 'not read',
+              ...(standing.held.unread.length > 0 ? { unread: standing.held.unread } : {}),
+            },
+          }
+        : {}),
       ...(privilege
         ? {
             policies: { inline: privilege.inline, attached: privilege.attached, groups: privilege.groups },
@@ -392,6 +415,46 @@ class Looking {
         `key ${row.accessKeyId}`,
       );
     }
+    if (standing.held && user !== undefined) {
+      const words = (createdAt: string, what: string): readonly [string, Provenance['confidence']] =>
+        !Number.isNaN(since) && Date.parse(createdAt) >= since
+          ? [`a ${what} made at ${createdAt}, after the leak began${walked ? '' : ', before the log was read'}`, 'suspected']
+          : [`a ${what} of the same user`, 'certain'];
+      for (const { kind, member, noun } of classes) {
+        for (const row of standing.held.rows.get(kind) ?? []) {
+          add(
+            nodeId({ kind, locator: { [member]: row.id } }),
+            {
+              kind,
+              locator: { [member]: row.id },
+              ...(principal ? { principal } : {}),
+              issuedAt: row.createdAt,
+              ...(row.expiresAt ? { expiresAt: row.expiresAt } : {}),
+              live: keyLiveness(calls, row.id, row.status, settled.has(row.id)),
+              status: row.status,
+            },
+            says(...words(row.createdAt, noun)),
+            `${noun} ${row.id}${row.service ? ` for ${row.service}` : ''}`,
+          );
+        }
+      }
+      const { profile } = standing.held;
+      if (profile) {
+        add(
+          nodeId({ kind: 'aws.login-profile', locator: { user } }),
+          {
+            kind: 'aws.login-profile',
+            locator: { user },
+            ...(principal ? { principal } : {}),
+            issuedAt: profile.createdAt,
+            live: keyLiveness(calls, `the login profile of ${user}`, 'Active', false),
+            status: 'Active',
+          },
+          says(...words(profile.createdAt, 'console password')),
+          `login profile of ${user}`,
+        );
+      }
+    }
     return { nodes, edges };
   }
 
@@ -476,12 +539,18 @@ class Looking {
     return no(at, 'log', `all ${strangers.all} calls are of declared consumers, as far as the log reaches`);
   }
 
-  #swept(passed: Awaited<ReturnType<AwsAccount['log']['passed']>> | undefined, walked: Walk | undefined): Observation {
+  #swept(
+    passed: Awaited<ReturnType<AwsAccount['log']['passed']>> | undefined,
+    walked: Walk | undefined,
+    held: Held | undefined,
+  ): Observation {
     const at = this.#calls.at;
     if (!walked) return unknown(at, 'log', 'the log was not read');
     if (!passed) return unknown(at, 'log', 'nothing has been contained yet that the log should have passed');
     for (const reach of passed.values()) if (reach.state !== 'yes') return reach;
     if (walked.gaps.length > 0) return unknown(at, 'log', walked.gaps.join('; '));
+    // A class that was not looked at may hold what the thief has left behind.
+    if (held && held.unread.length > 0) return unknown(at, 'administrator', `not read: ${held.unread.join('; ')}`);
     return yes(at, 'log', `the log of every Region has passed ${this.#on.containedAt}`);
   }
 
@@ -493,6 +562,12 @@ class Looking {
     const befores: Record<string, unknown> = {};
     for (const accessKeyId of new Set([this.#id, ...rows.map((row) => row.accessKeyId)])) {
       befores[stepKey('aws/disable-key', { account, user, accessKeyId })] = keyBefore(rows, accessKeyId);
+    }
+    for (const { kind, member, actions } of classes) {
+      const others = standing.held?.rows.get(kind);
+      for (const row of others ?? []) {
+        befores[stepKey(`aws/${actions.disable}`, { account, user, [member]: row.id })] = rowBefore(others, row.id);
+      }
     }
     if (!privilege || privilege.unread.includes('inline policies')) return befores;
     const policyBefore = (name: string) => {

@@ -2,6 +2,7 @@ import type { KindManifest, ProviderManifest, Way } from '../../domain/manifest.
 
 const hour = 3_600;
 const readKeys = ['iam:ListAccessKeys'];
+const readUser = ['iam:GetUser'];
 const readPolicy = ['iam:GetUserPolicy', 'iam:GetUser'];
 const readRole = ['iam:GetRolePolicy', 'iam:GetRole'];
 /** Asked once per connection, so that no step touches the principal the engine itself is; it needs no permission and no policy can deny it. */
@@ -20,6 +21,23 @@ const onKey = (action: string): Way => ({
   target: { account: '{account}', user: '{principal}', accessKeyId: '{accessKeyId}' },
   subject: '{accessKeyId}',
 });
+
+const onOne = (action: string, member: string): Way => ({
+  action,
+  target: { account: '{account}', user: '{principal}', [member]: `{${member}}` },
+  subject: `{${member}}`,
+});
+
+/** What a key of a user with rights over IAM can make besides keys; each is ended by itself, and the log shows the making. */
+const made = (
+  [
+    ['aws.service-specific-credential', 'CreateServiceSpecificCredential', ['disable-service-credential', 'delete-service-credential']],
+    ['aws.signing-certificate', 'UploadSigningCertificate', ['disable-signing-certificate', 'delete-signing-certificate']],
+    ['aws.ssh-key', 'UploadSSHPublicKey', ['disable-ssh-key', 'delete-ssh-key']],
+    ['aws.login-profile', 'CreateLoginProfile', ['delete-login-profile']],
+    ['aws.login-profile', 'UpdateLoginProfile', ['delete-login-profile']],
+  ] as const
+).map(([kind, via, killedBy]) => ({ kind, via, logged: 'always', maxLife: 'unlimited', killedBy }) as const);
 
 /** What is put on a user, and takes all that acts with its permissions along. */
 const userWays = {
@@ -67,13 +85,7 @@ export const manifest: ProviderManifest = {
         // A role's session has the role's permissions: nothing that is put on the user reaches it, and what is put on the role hits all who act as it.
         { kind: 'aws.session', via: 'AssumeRole', logged: 'always', maxLife: 12 * hour, killedBy: ['cut-off-role'] },
         { kind: 'aws.access-key', via: 'CreateAccessKey', logged: 'always', maxLife: 'unlimited', killedBy: ['disable-key', 'delete-key'] },
-        {
-          kind: 'aws.service-specific-credential',
-          via: 'CreateServiceSpecificCredential',
-          logged: 'always',
-          maxLife: 'unlimited',
-          killedBy: [],
-        },
+        ...made,
       ],
       overlap: 2,
       survives: [
@@ -131,6 +143,94 @@ export const manifest: ProviderManifest = {
       stoppedBy: ['deny-principal', 'cut-off-sessions', 'cut-off-role'],
       ways: userWays,
     },
+    {
+      kind: 'aws.service-specific-credential',
+      title: 'service-specific credential of an IAM user, long-lived API keys of Bedrock among them',
+      locator: ['serviceSpecificCredentialId'],
+      identified:
+        'By its id `ACCA…` in the listing of its user, or of all users at once. A Bedrock API key (`ABSK…`) says its alias and account to whoever decodes it; that form is not documented and nothing rests on it.',
+      mints: [],
+      overlap: 2,
+      survives: [
+        'Every other credential of the user.',
+        'Short-lived Bedrock API keys, up to 12 hours: they come of a session, and are stopped with it.',
+      ],
+      holderNotices: refusedCalls,
+      limits: [
+        'Two for each service of a user; a service is not limited by another.',
+        'Bedrock API keys travel in a header and are in no log: the log shows who made one and what was called, never which key.',
+      ],
+      principal: user,
+      stoppedBy: ['deny-principal'],
+      ways: {
+        disable: onOne('disable-service-credential', 'serviceSpecificCredentialId'),
+        remove: onOne('delete-service-credential', 'serviceSpecificCredentialId'),
+        deny: userWays.deny,
+        liftDeny: userWays.liftDeny,
+      },
+    },
+    {
+      kind: 'aws.signing-certificate',
+      title: 'X.509 signing certificate of an IAM user',
+      locator: ['certificateId'],
+      identified: 'By its id in the listing of its user; only the public half is ever known to AWS.',
+      mints: [],
+      overlap: 2,
+      survives: ['Every other credential of the user.'],
+      holderNotices: refusedCalls,
+      limits: ['Two a user, those that are off included.'],
+      principal: user,
+      stoppedBy: ['deny-principal'],
+      ways: {
+        disable: onOne('disable-signing-certificate', 'certificateId'),
+        remove: onOne('delete-signing-certificate', 'certificateId'),
+        deny: userWays.deny,
+        liftDeny: userWays.liftDeny,
+      },
+    },
+    {
+      kind: 'aws.ssh-key',
+      title: 'SSH key of an IAM user, for CodeCommit',
+      locator: ['sshPublicKeyId'],
+      identified: 'By its id `APKA…` in the listing of its user, or by the MD5 fingerprint of its public half.',
+      mints: [],
+      overlap: 5,
+      survives: ['Every other credential of the user.', 'What was pushed with it, and clones that were made.'],
+      holderNotices: refusedCalls,
+      limits: ['Five a user, those that are off included.'],
+      principal: user,
+      stoppedBy: ['deny-principal'],
+      ways: {
+        disable: onOne('disable-ssh-key', 'sshPublicKeyId'),
+        remove: onOne('delete-ssh-key', 'sshPublicKeyId'),
+        deny: userWays.deny,
+        liftDeny: userWays.liftDeny,
+      },
+    },
+    {
+      kind: 'aws.login-profile',
+      title: 'console password of an IAM user',
+      locator: ['user'],
+      identified: 'By the name of its user; a user has one or none. The password itself can be asked for nowhere.',
+      // A console session is a session of its own, of which the log shows the sign-in and not the credentials: it stands in `survives`.
+      mints: [],
+      overlap: 1,
+      survives: [
+        'A console session that is open: it has temporary credentials of its own, which a deny or a cut-off on the user stops.',
+        'Multi-factor devices that were added, and every other credential of the user.',
+      ],
+      holderNotices: 'The console refuses the next sign-in, and with a deny every page.',
+      limits: [
+        'There is no turning it off: what can be taken back is a deny on the user. A deleted password cannot be put back; the user gets a new one.',
+        'A profile that was made a moment ago cannot be changed yet (`EntityTemporarilyUnmodifiable`): it is tried again.',
+      ],
+      principal: user,
+      stoppedBy: ['deny-principal'],
+      ways: {
+        remove: { action: 'delete-login-profile', target: { account: '{account}', user: '{principal}' }, subject: '{principal}' },
+        ...userWays,
+      },
+    },
   ],
   actions: [
     {
@@ -139,7 +239,7 @@ export const manifest: ProviderManifest = {
       phase: 'contain',
       reversibility: 'reversible',
       scope: 'credential',
-      permissions: [...readKeys, 'iam:UpdateAccessKey', ...self],
+      permissions: [...readKeys, ...readUser, 'iam:UpdateAccessKey', ...self],
       byHand: 'aws iam update-access-key --user-name {user} --access-key-id {accessKeyId} --status Inactive',
       byHandUndo: 'aws iam update-access-key --user-name {user} --access-key-id {accessKeyId} --status Active',
       source: 'IAM API reference, UpdateAccessKey: without UserName it acts on the key of the caller, so the name is always sent',
@@ -259,9 +359,90 @@ export const manifest: ProviderManifest = {
       reversibility: 'irreversible',
       irreversibleBecause: 'AWS keeps neither the key nor when it was last used, and will not make the same key again',
       scope: 'credential',
-      permissions: [...readKeys, 'iam:GetAccessKeyLastUsed', 'iam:DeleteAccessKey', ...self],
+      permissions: [...readKeys, ...readUser, 'iam:GetAccessKeyLastUsed', 'iam:DeleteAccessKey', ...self],
       byHand: 'aws iam delete-access-key --user-name {user} --access-key-id {accessKeyId}',
       source: 'IAM API reference, DeleteAccessKey',
+    },
+    {
+      name: 'disable-service-credential',
+      title: 'disable service-specific credential {serviceSpecificCredentialId} of {user}',
+      phase: 'contain',
+      reversibility: 'reversible',
+      scope: 'credential',
+      permissions: ['iam:ListServiceSpecificCredentials', ...readUser, 'iam:UpdateServiceSpecificCredential', ...self],
+      byHand:
+        'aws iam update-service-specific-credential --user-name {user} --service-specific-credential-id {serviceSpecificCredentialId} --status Inactive',
+      byHandUndo:
+        'aws iam update-service-specific-credential --user-name {user} --service-specific-credential-id {serviceSpecificCredentialId} --status Active',
+      source:
+        'IAM API reference, UpdateServiceSpecificCredential: without UserName it acts on what the caller has, so the name is always sent',
+    },
+    {
+      name: 'delete-service-credential',
+      title: 'delete service-specific credential {serviceSpecificCredentialId} of {user}',
+      phase: 'revoke',
+      reversibility: 'irreversible',
+      irreversibleBecause: 'AWS shows its secret once and will not make the same again',
+      scope: 'credential',
+      permissions: ['iam:ListServiceSpecificCredentials', ...readUser, 'iam:DeleteServiceSpecificCredential', ...self],
+      byHand:
+        'aws iam delete-service-specific-credential --user-name {user} --service-specific-credential-id {serviceSpecificCredentialId}',
+      source: 'IAM API reference, DeleteServiceSpecificCredential',
+    },
+    {
+      name: 'disable-signing-certificate',
+      title: 'disable signing certificate {certificateId} of {user}',
+      phase: 'contain',
+      reversibility: 'reversible',
+      scope: 'credential',
+      permissions: ['iam:ListSigningCertificates', ...readUser, 'iam:UpdateSigningCertificate', ...self],
+      byHand: 'aws iam update-signing-certificate --user-name {user} --certificate-id {certificateId} --status Inactive',
+      byHandUndo: 'aws iam update-signing-certificate --user-name {user} --certificate-id {certificateId} --status Active',
+      source: 'IAM API reference, UpdateSigningCertificate: without UserName it acts on what the caller has, so the name is always sent',
+    },
+    {
+      name: 'delete-signing-certificate',
+      title: 'delete signing certificate {certificateId} of {user}',
+      phase: 'revoke',
+      reversibility: 'irreversible',
+      irreversibleBecause: 'its id is gone with it; the same certificate can be uploaded again only by whoever has it, under another id',
+      scope: 'credential',
+      permissions: ['iam:ListSigningCertificates', ...readUser, 'iam:DeleteSigningCertificate', ...self],
+      byHand: 'aws iam delete-signing-certificate --user-name {user} --certificate-id {certificateId}',
+      source: 'IAM API reference, DeleteSigningCertificate',
+    },
+    {
+      name: 'disable-ssh-key',
+      title: 'disable SSH key {sshPublicKeyId} of {user}',
+      phase: 'contain',
+      reversibility: 'reversible',
+      scope: 'credential',
+      permissions: ['iam:ListSSHPublicKeys', ...readUser, 'iam:UpdateSSHPublicKey', ...self],
+      byHand: 'aws iam update-ssh-public-key --user-name {user} --ssh-public-key-id {sshPublicKeyId} --status Inactive',
+      byHandUndo: 'aws iam update-ssh-public-key --user-name {user} --ssh-public-key-id {sshPublicKeyId} --status Active',
+      source: 'IAM API reference, UpdateSSHPublicKey: without UserName it acts on what the caller has, so the name is always sent',
+    },
+    {
+      name: 'delete-ssh-key',
+      title: 'delete SSH key {sshPublicKeyId} of {user}',
+      phase: 'revoke',
+      reversibility: 'irreversible',
+      irreversibleBecause: 'its id, which is the user name of every clone, is gone with it',
+      scope: 'credential',
+      permissions: ['iam:ListSSHPublicKeys', ...readUser, 'iam:DeleteSSHPublicKey', ...self],
+      byHand: 'aws iam delete-ssh-public-key --user-name {user} --ssh-public-key-id {sshPublicKeyId}',
+      source: 'IAM API reference, DeleteSSHPublicKey',
+    },
+    {
+      name: 'delete-login-profile',
+      title: 'take the console password of {user} away',
+      phase: 'revoke',
+      reversibility: 'irreversible',
+      irreversibleBecause: 'AWS gives a password back to nobody: the user gets another one',
+      scope: 'credential',
+      permissions: ['iam:GetLoginProfile', ...readUser, 'iam:DeleteLoginProfile', ...self],
+      byHand: 'aws iam delete-login-profile --user-name {user}',
+      source: 'IAM API reference, DeleteLoginProfile: it ends no session, and access keys go on working',
     },
     {
       name: 'tag-user',
@@ -314,6 +495,11 @@ export const manifest: ProviderManifest = {
     'iam:ListAttachedGroupPolicies',
     'iam:GetPolicy',
     'iam:GetPolicyVersion',
+    'iam:ListServiceSpecificCredentials',
+    'iam:ListSigningCertificates',
+    'iam:ListSSHPublicKeys',
+    'iam:GetLoginProfile',
+    'iam:ListMFADevices',
     'iam:SimulatePrincipalPolicy',
     'cloudtrail:LookupEvents',
     ...self,

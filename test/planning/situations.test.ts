@@ -671,7 +671,18 @@ describe('what the planner knows of AWS and what its manifest says', () => {
       aws.watchOldQuiet(key, principal),
     ];
     // Actions that no plan wants.
-    const unplanned = ['fence-principal', 'lift-fence', 'tag-user'];
+    const unplanned = [
+      'fence-principal',
+      'lift-fence',
+      'disable-service-credential',
+      'delete-service-credential',
+      'disable-signing-certificate',
+      'delete-signing-certificate',
+      'disable-ssh-key',
+      'delete-ssh-key',
+      'delete-login-profile',
+      'tag-user',
+    ];
     expect(
       [...levers.map((each) => each.action), ...unplanned].sort(),
       'an action of the manifest is either a lever of planning/kinds/aws.ts, and then stands among the levers here, or one that no plan wants, and then stands in `unplanned`',

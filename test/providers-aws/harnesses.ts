@@ -1,17 +1,29 @@
 import {
+  CreateLoginProfileCommand,
   CreateRoleCommand,
+  CreateServiceSpecificCredentialCommand,
   DeleteAccessKeyCommand,
+  DeleteLoginProfileCommand,
   DeleteRoleCommand,
   DeleteRolePolicyCommand,
+  DeleteServiceSpecificCredentialCommand,
+  DeleteSigningCertificateCommand,
+  DeleteSSHPublicKeyCommand,
   PutRolePolicyCommand,
   TagUserCommand,
   UpdateAccessKeyCommand,
+  UpdateServiceSpecificCredentialCommand,
+  UpdateSigningCertificateCommand,
+  UpdateSSHPublicKeyCommand,
+  UploadSigningCertificateCommand,
+  UploadSSHPublicKeyCommand,
 } from '@aws-sdk/client-iam';
 import { manifest } from '../../providers/aws/manifest.ts';
 import { cutOffDocument, cutOffPolicy, fenceDocument, fencePolicy, holdDocument, holdPolicy } from '../../providers/aws/policies.ts';
 import { investigationTag, investigationValue } from '../../providers/aws/tag-user.ts';
 import type { Action } from '../../providers/contract.ts';
 import type { SuiteOptions, World, WorldCall } from '../conformance/index.ts';
+import { certificates, sshKey } from '../lab-aws/uploads.ts';
 import { listing, type Pair, type Practice, practice, timing, useKey } from './practice.ts';
 
 interface Account {
@@ -38,6 +50,46 @@ const removeKey = async (world: Practice, accessKeyId: string) => {
 
 const tag = async (world: Practice, name: string, key: string, value: string) => {
   await world.admin.iam.send(new TagUserCommand({ UserName: name, Tags: [{ Key: key, Value: value }] }));
+};
+
+export const practicePassword = 'practice-Passw0rd';
+
+/** A Bedrock API key of a user. */
+export const serviceCredential = async (world: Practice, name: string, status: 'Active' | 'Inactive' = 'Active'): Promise<string> => {
+  const made = await world.admin.iam.send(
+    new CreateServiceSpecificCredentialCommand({ UserName: name, ServiceName: 'bedrock.amazonaws.com' }),
+  );
+  const id = made.ServiceSpecificCredential?.ServiceSpecificCredentialId ?? '';
+  if (status === 'Inactive')
+    await world.admin.iam.send(
+      new UpdateServiceSpecificCredentialCommand({ UserName: name, ServiceSpecificCredentialId: id, Status: status }),
+    );
+  return id;
+};
+const removeServiceCredential = async (world: Practice, id: string) => {
+  await world.admin.iam.send(new DeleteServiceSpecificCredentialCommand({ UserName: user, ServiceSpecificCredentialId: id }));
+};
+
+export const certificate = async (world: Practice, name: string, which: 0 | 1 | 2, status: 'Active' | 'Inactive' = 'Active') => {
+  const made = await world.admin.iam.send(new UploadSigningCertificateCommand({ UserName: name, CertificateBody: certificates[which] }));
+  const id = made.Certificate?.CertificateId ?? '';
+  if (status === 'Inactive')
+    await world.admin.iam.send(new UpdateSigningCertificateCommand({ UserName: name, CertificateId: id, Status: status }));
+  return id;
+};
+const removeCertificate = async (world: Practice, id: string) => {
+  await world.admin.iam.send(new DeleteSigningCertificateCommand({ UserName: user, CertificateId: id }));
+};
+
+export const uploadedKey = async (world: Practice, name: string, status: 'Active' | 'Inactive' = 'Active') => {
+  const made = await world.admin.iam.send(new UploadSSHPublicKeyCommand({ UserName: name, SSHPublicKeyBody: sshKey() }));
+  const id = made.SSHPublicKey?.SSHPublicKeyId ?? '';
+  if (status === 'Inactive')
+    await world.admin.iam.send(new UpdateSSHPublicKeyCommand({ UserName: name, SSHPublicKeyId: id, Status: status }));
+  return id;
+};
+const removeUploadedKey = async (world: Practice, id: string) => {
+  await world.admin.iam.send(new DeleteSSHPublicKeyCommand({ UserName: user, SSHPublicKeyId: id }));
 };
 
 /** The role of the cases that are about one, and a neighbour that has the same things on it. */
@@ -196,6 +248,83 @@ const cases: Readonly<Record<string, Case>> = {
       return {
         target: { account: world.account, user, accessKeyId: leaked.accessKeyId },
         remove: () => removeKey(world, leaked.accessKeyId),
+      };
+    },
+  },
+  'disable-service-credential': {
+    async prepare({ world }) {
+      const id = await serviceCredential(world, user);
+      await serviceCredential(world, 'bystander');
+      return {
+        target: { account: world.account, user, serviceSpecificCredentialId: id },
+        remove: () => removeServiceCredential(world, id),
+        meddle: () => removeServiceCredential(world, id),
+      };
+    },
+  },
+  'delete-service-credential': {
+    async prepare({ world }) {
+      const id = await serviceCredential(world, user, 'Inactive');
+      await serviceCredential(world, user);
+      await serviceCredential(world, 'bystander', 'Inactive');
+      return {
+        target: { account: world.account, user, serviceSpecificCredentialId: id },
+        remove: () => removeServiceCredential(world, id),
+      };
+    },
+  },
+  'disable-signing-certificate': {
+    async prepare({ world }) {
+      const id = await certificate(world, user, 0);
+      await certificate(world, user, 1);
+      await certificate(world, 'bystander', 2);
+      return {
+        target: { account: world.account, user, certificateId: id },
+        remove: () => removeCertificate(world, id),
+        meddle: () => removeCertificate(world, id),
+      };
+    },
+  },
+  'delete-signing-certificate': {
+    async prepare({ world }) {
+      const id = await certificate(world, user, 0, 'Inactive');
+      await certificate(world, user, 1, 'Inactive');
+      await certificate(world, 'bystander', 2, 'Inactive');
+      return { target: { account: world.account, user, certificateId: id }, remove: () => removeCertificate(world, id) };
+    },
+  },
+  'disable-ssh-key': {
+    async prepare({ world }) {
+      const id = await uploadedKey(world, user);
+      await uploadedKey(world, user);
+      await uploadedKey(world, 'bystander');
+      return {
+        target: { account: world.account, user, sshPublicKeyId: id },
+        remove: () => removeUploadedKey(world, id),
+        meddle: () => removeUploadedKey(world, id),
+      };
+    },
+  },
+  'delete-ssh-key': {
+    async prepare({ world }) {
+      const id = await uploadedKey(world, user, 'Inactive');
+      await uploadedKey(world, user, 'Inactive');
+      await uploadedKey(world, 'bystander', 'Inactive');
+      return { target: { account: world.account, user, sshPublicKeyId: id }, remove: () => removeUploadedKey(world, id) };
+    },
+  },
+  'delete-login-profile': {
+    async prepare({ world }) {
+      for (const name of [user, 'bystander'])
+        await world.admin.iam.send(new CreateLoginProfileCommand({ UserName: name, Password: practicePassword }));
+      // AWS does not let a profile be changed that was made a moment ago; what that says to a step is tried in classes.test.ts.
+      await world.control.advance(5_000);
+      return {
+        target: { account: world.account, user },
+        remove: async () => {
+          await world.admin.iam.send(new DeleteLoginProfileCommand({ UserName: user }));
+        },
+        secrets: [practicePassword],
       };
     },
   },
