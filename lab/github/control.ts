@@ -142,6 +142,8 @@ export class Control {
       readonly madeWith?: string;
       readonly lastUsedAgoMs?: number;
       readonly logged?: boolean;
+      /** How long ago it was added. */
+      readonly ageMs?: number;
     },
   ): { readonly keyId: number; readonly fingerprint: string } {
     const repository = this.#world.state.repository(owner, name);
@@ -156,7 +158,7 @@ export class Control {
       title: more.title,
       readOnly: more.readOnly ?? true,
       addedBy: more.addedBy,
-      createdAt: now,
+      createdAt: now - (more.ageMs ?? 0),
       by: madeBy(token),
       ...(more.lastUsedAgoMs === undefined ? {} : { lastUsedAt: now - more.lastUsedAgoMs }),
     });
