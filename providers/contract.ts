@@ -175,12 +175,24 @@ export interface AccountConfig {
   readonly credentials: Readonly<Record<string, Secret>>;
 }
 
+/** What `connect` found of an account. */
+export interface Discovered {
+  readonly account: string;
+  /** As whom the credentials act there. */
+  readonly identity: string;
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** What was found, and what could not be, in whole sentences. */
+  readonly told: readonly string[];
+}
+
 /** A system that Tourniquet can act on. */
 export interface Provider {
   readonly manifest: ProviderManifest;
   /** Says offline what a locator or text is; undefined if it is none of ours. */
   identify(text: string): Identified | undefined;
   connect(config: AccountConfig): Promise<Connection>;
+  /** What an account's entry should say besides where its credentials are: found by reads alone, with what could not be found in words. */
+  discover?(config: Omit<AccountConfig, 'account'>, signal: AbortSignal): Promise<Discovered>;
   /** Prepares a rehearsal with the credentials of the configuration given; makes nothing yet. */
   drill?(config: AccountConfig): Drill;
 }

@@ -26,6 +26,7 @@ export const commands: Readonly<Record<string, () => Promise<{ readonly command:
   'trust sign': () => import('./trust-sign.ts'),
   'trust publish': () => import('./trust-publish.ts'),
   'decision sign': () => import('./decision-sign.ts'),
+  connect: () => import('./connect.ts'),
   doctor: () => import('./doctor.ts'),
   conformance: () => import('./conformance.ts'),
   drill: () => import('./drill.ts'),

@@ -2,6 +2,7 @@ import { readAwsKeyId } from '../../domain/aws-key-id.ts';
 import type { Identified } from '../../domain/manifest.ts';
 import type { Provider } from '../contract.ts';
 import { connect } from './connect.ts';
+import { discover } from './discover.ts';
 import { drill } from './drill.ts';
 import { manifest } from './manifest.ts';
 
@@ -20,4 +21,4 @@ function identify(text: string): Identified | undefined {
 }
 
 /** Amazon Web Services: access keys of IAM users and what they mint. */
-export const provider: Provider = { manifest, identify, connect, drill };
+export const provider: Provider = { manifest, identify, connect, discover, drill };

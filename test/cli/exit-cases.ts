@@ -93,6 +93,11 @@ export const exitCases: Readonly<
     },
   ],
   doctor: [{ argv: ['doctor'], exit: 1 }],
+  connect: [
+    { argv: ['connect'], exit: 2, code: 'usage.invalid' },
+    { argv: ['connect', 'moon'], exit: 2, code: 'usage.invalid' },
+    { argv: ['connect', 'aws', '--credentials', 'nowhere.json'], exit: 2, code: 'file.missing' },
+  ],
   drill: [
     { argv: ['drill'], exit: 2, code: 'usage.invalid' },
     { argv: ['drill', 'moon'], exit: 2, code: 'usage.invalid' },
