@@ -50,6 +50,7 @@ export function distributeSecret(bench: Bench): Action {
     async apply(target: Target, captured: unknown, context: StepContext): Promise<Applied> {
       const path = pathOf(target);
       const before = recalled(beforeSchema, captured);
+      context.signal.throwIfAborted();
       const vault = bench.open();
       const live = await vault.locate(path);
       const staged = madeBy('stage', stagedSchema, context);

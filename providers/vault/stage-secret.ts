@@ -38,6 +38,7 @@ export function stageSecret(bench: Bench): Action {
 
     async apply(target: Target, before: unknown, context: StepContext): Promise<Applied> {
       const { stagedPath } = recalled(beforeSchema, before);
+      context.signal.throwIfAborted();
       const vault = bench.open();
       const key = await vault.locate(stagedPath);
       const minted = madeBy('mint', mintedSchema, context);

@@ -5,7 +5,7 @@ import { readerName } from '../../domain/inventory.schema.ts';
 import { actionOf } from '../../domain/manifest.ts';
 import { unknown, yes } from '../../domain/observation.ts';
 import type { Target } from '../../domain/plan.ts';
-import type { Action, Applied, Probed, StepContext } from '../contract.ts';
+import type { Action, Applied, Probed, Reverted, StepContext } from '../contract.ts';
 import { AuditTail, endOf, type SeenRead } from './audit-log.ts';
 import type { Bench } from './bench.ts';
 import { instantOf, isoOf, type Key } from './client.ts';
@@ -107,6 +107,13 @@ export function watchReaders(bench: Bench): Action {
       await watch.look();
       const { time } = await watch.vault.health();
       return watch.answer(time);
+    },
+
+    async revert(target: Target): Promise<Reverted> {
+      pathOf(target);
+      const vault = bench.open();
+      const { time } = await vault.health();
+      return { outcome: 'already', requestIds: vault.requestIds, observation: yes(time, 'engine', 'a watch changes nothing') };
     },
   };
 }
