@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
-import { BundleFile, bytesOf, editionPath, packBundle, policyPath, recordPath } from '../audit/bundle.ts';
+import { authorisationPath, BundleFile, bytesOf, editionPath, packBundle, policyPath, recordPath } from '../audit/bundle.ts';
 import { editionText, trustText as trustTextOf } from '../audit/editions.ts';
 import { decodeHistory, encodeHistory, historyJson, readHistory, recordsNamed } from '../audit/history.ts';
 import { openRecord } from '../audit/records.ts';
@@ -57,6 +57,7 @@ export function createExportBundle(deps: JudgeDeps) {
           const files = new Map<string, Uint8Array>();
           const records = new Map<Hash, AnyRecord>();
           const policies = new Set<Hash>();
+          const authorisations = new Set<Hash>();
           for (const entry of chain) {
             const envelope = await deps.records.envelope(entry.record);
             const record = openRecord(envelope, { trust: deps.trust(), engine: deps.engine, hash: entry.record }) as AnyRecord;
@@ -64,11 +65,17 @@ export function createExportBundle(deps: JudgeDeps) {
             files.set(recordPath(entry.record), bytesOf(canonicalJson(envelope)));
             await breath(pulse);
             if (record.type === 'verdict') policies.add(record.body.policy);
+            if (record.type === 'verdict' && record.body.authorised) authorisations.add(record.body.authorised.authorisation);
           }
           for (const hash of policies) {
             const text = await deps.store.read(policyName(hash));
             if (!text) throw fault('record.missing', { policy: hash });
             files.set(policyPath(hash), text);
+          }
+          for (const hash of authorisations) {
+            const text = await deps.store.read(authorisationName(hash));
+            if (!text) throw fault('record.missing', { authorisation: hash });
+            files.set(authorisationPath(hash), text);
           }
           await breath(pulse);
           files.set(BundleFile.HISTORY, encodeHistory(history));
@@ -115,6 +122,11 @@ export function createExportBundle(deps: JudgeDeps) {
 async function breath(pulse: Pulse): Promise<void> {
   await turn();
   pulse.signal.throwIfAborted();
+}
+
+/** Under which name a standing authorisation is kept that was the leave for something, by the hash that verdicts name. */
+export function authorisationName(hash: Hash): string {
+  return `authorisations/${hash}`;
 }
 
 /** Under which name a policy's text is kept, by the hash that verdicts name. */

@@ -1,4 +1,5 @@
 import type { BlobStore } from '../audit/store.ts';
+import { authorisationHash, type SignedAuthorisation } from '../domain/authorisation.ts';
 import { hashOf } from '../domain/canonical.ts';
 import { fault } from '../domain/errors.ts';
 import type { Plan, PlanStep } from '../domain/plan.ts';
@@ -141,6 +142,34 @@ export async function spendUnasked(
   if (!(await counter.take(`${plan.incident}|${plan.run}|${plan.round}|${step.id}`, deps.clock().getTime()))) {
     throw fault('warrant.budget-spent', { account: `${deps.provider}/${deps.account}`, step: step.id, most });
   }
+}
+
+/** Credentials that a standing authorisation gives leave for, within the hour before now: counted by incident and run, so that a step tried again takes no second place. */
+function underAuthority(store: Pick<BlobStore, 'createIfAbsent' | 'list' | 'read'>, signed: SignedAuthorisation): Counter {
+  const { perHour } = signed.authorisation;
+  return new Counter(store, { name: 'standing', withinMs: 3_600_000, most: perHour }, authorisationHash(signed));
+}
+
+/** Whether a standing authorisation has a place left for that run, or has given it one. Takes none. */
+export async function hasLeave(
+  store: Pick<BlobStore, 'createIfAbsent' | 'list' | 'read'>,
+  signed: SignedAuthorisation,
+  of: { readonly incident: string; readonly run: string },
+  now: number,
+): Promise<boolean> {
+  return await underAuthority(store, signed).has(`${of.incident}|${of.run}`, now);
+}
+
+/** Takes a run's place under a standing authorisation, for the worker that is about to act on it. Throws `warrant.budget-spent` where none is left. */
+export async function spendLeave(
+  deps: Pick<CommonDeps, 'store' | 'clock'>,
+  signed: SignedAuthorisation,
+  plan: Pick<Plan, 'incident' | 'run'>,
+  step: Pick<PlanStep, 'id'>,
+): Promise<void> {
+  if (await underAuthority(deps.store, signed).take(`${plan.incident}|${plan.run}`, deps.clock().getTime())) return;
+  const { id, perHour } = signed.authorisation;
+  throw fault('warrant.budget-spent', { authorisation: id, step: step.id, most: perHour });
 }
 
 /** How far ahead a turn is given out; who comes after that many waits as long, and takes its chance. */

@@ -2,6 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { PayloadCodec } from '@temporalio/common';
 import type { Records } from '../audit/records.ts';
 import type { BlobStore } from '../audit/store.ts';
+import type { SignedAuthorisation } from '../domain/authorisation.ts';
 import type { Hash } from '../domain/canonical.ts';
 import type { AccountEntry, Configuration } from '../domain/configuration.ts';
 import type { ProviderManifest } from '../domain/manifest.ts';
@@ -21,6 +22,8 @@ export interface CommonDeps {
   readonly people: () => People;
   /** Every trust that has been in force, serial 1 first, with its people; left out where trust is no sequence, as in tests. */
   readonly editions?: () => readonly Edition[];
+  /** What people have signed beforehand, as this worker reads it; nothing where it is left out. */
+  readonly authorisations?: () => readonly SignedAuthorisation[];
   readonly clock: () => Date;
   /** Whether an envelope bears a good signature by that raw public key (base64). */
   readonly verify: (envelope: Envelope, publicKey: string) => boolean;
@@ -50,6 +53,8 @@ export interface ProviderDeps extends CommonDeps {
   readonly account: string;
   readonly mode: AccountEntry['mode'];
   readonly connection: Connection;
+  /** What the provider declares. Without it no standing authorisation is leave for anything. */
+  readonly manifest?: ProviderManifest;
   readonly sealing: Sealing;
   readonly timing: StepContext['timing'];
   /** What the engine itself stands on in this account: targets of such identifiers are never touched. */

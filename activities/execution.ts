@@ -1,5 +1,6 @@
 import { activityInfo } from '@temporalio/activity';
 import type { InventoryFinding, Snapshot } from '../domain/assessment.ts';
+import { authorisationHash } from '../domain/authorisation.ts';
 import { type Hash, isHash } from '../domain/canonical.ts';
 import { codeOf, type ErrorCode, fault, isFault } from '../domain/errors.ts';
 import type { ApplyInput, ApplyResult, RefusalRecord, RevertInput, RevertResult, StepRecord, Warrant } from '../domain/execution.ts';
@@ -7,10 +8,10 @@ import { liftedByStep, liftOfStep } from '../domain/lifts.ts';
 import type { CaptureInput, InspectInput, InspectResult } from '../domain/messages.ts';
 import { type Observation, unknown } from '../domain/observation.ts';
 import { type Plan, type PlanStep, planHash, stepKey } from '../domain/plan.ts';
-import type { AnyRecord } from '../domain/record-bodies.ts';
-import { checkWarrant } from '../domain/warrant.ts';
+import type { AnyRecord, RecordAs } from '../domain/record-bodies.ts';
+import { checkWarrant, type WarrantQuestion } from '../domain/warrant.ts';
 import type { Action, Probed, StepContext } from '../providers/contract.ts';
-import { spendUnasked } from './budget.ts';
+import { spendLeave, spendUnasked } from './budget.ts';
 import type { ProviderDeps } from './deps.ts';
 import { guarded } from './failure.ts';
 import { Holders } from './holders.ts';
@@ -222,7 +223,7 @@ class Course {
   readonly #warrant: Warrant;
   readonly #direction: 'apply' | 'revert';
   readonly requestIds: string[] = [];
-  #admitted: { plan: Plan; step: PlanStep } | undefined;
+  #admitted: { plan: Plan; step: PlanStep; authorisation?: Hash } | undefined;
 
   constructor(deps: ProviderDeps, warrant: Warrant, direction: 'apply' | 'revert') {
     this.#deps = deps;
@@ -248,8 +249,10 @@ class Course {
     const needs = revert ? {} : await readNeeds(deps, warrant);
     // Who may not roll back stands in the verdict, since a plan without gates bars nobody.
     const barred = revert ? (await deps.records.read(plan.verdict, 'verdict')).body.barred : undefined;
+    const standing = revert ? undefined : await standingOf(deps, planRecord, warrant.step);
     const checked = checkWarrant({
       warrant,
+      ...(standing ? { standing } : {}),
       ...(revert ? { revert } : {}),
       ...(barred ? { barred } : {}),
       plan: planRecord,
@@ -270,6 +273,7 @@ class Course {
     if (!checked.ok) throw fault(checked.code, { incident: warrant.incident, step: warrant.step, because: checked.words });
     // The worker's own count, whatever a judge has signed.
     if (!revert) await spendUnasked(deps, plan, checked.step);
+    if (checked.authorised) await spendLeave(deps, checked.authorised, plan, checked.step);
     // A step is spent once. A retry of the same activity is the same spender; anybody else comes too late.
     const spent = `spent/${planHash(plan)}/${warrant.step}/${this.#direction}`;
     const mark = await deps.store.createIfAbsent(spent, new TextEncoder().encode(spender));
@@ -289,7 +293,7 @@ class Course {
       });
     }
     await this.#expectCapture(plan, checked.step);
-    this.#admitted = { plan, step: checked.step };
+    this.#admitted = { plan, step: checked.step, ...(checked.authorised ? { authorisation: authorisationHash(checked.authorised) } : {}) };
     const action = actionFor(deps, checked.step);
     const before = snapshot.body.befores[stepKey(checked.step.action, checked.step.target)];
     return { plan, step: checked.step, before, action, attested: checked.approvals ?? [] };
@@ -343,7 +347,7 @@ class Course {
   }
 
   async write(body: Partial<StepRecord> & { observation: Observation }): Promise<Hash> {
-    const { plan, step } = this.#admitted ?? {};
+    const { plan, step, authorisation } = this.#admitted ?? {};
     if (!plan || !step) throw fault('engine.unexpected', { step: this.#warrant.step });
     const full: StepRecord = {
       plan: this.#warrant.plan,
@@ -352,6 +356,7 @@ class Course {
       direction: this.#direction,
       attempt: activityInfo().attempt,
       requestIds: this.requestIds,
+      ...(authorisation === undefined ? {} : { authorisation }),
       ...body,
     };
     return await this.#deps.records.write('step', {
@@ -409,6 +414,26 @@ async function readNeeds(deps: ProviderDeps, warrant: Warrant): Promise<Record<s
     }
   }
   return out;
+}
+
+/** For a step that names a standing authorisation: this worker's own copy of that, and the records it has to fit. Undefined for any other step. */
+async function standingOf(deps: ProviderDeps, plan: RecordAs<'plan'>, id: string): Promise<WarrantQuestion['standing']> {
+  const wanted = plan.body.steps.find((each) => each.id === id)?.authorisation;
+  if (wanted === undefined) return undefined;
+  const { assessment, verdict } = plan.body;
+  const [assessed, judged] = [await deps.records.read(assessment, 'assessment'), await deps.records.read(verdict, 'verdict')];
+  let finding: NonNullable<WarrantQuestion['standing']>['finding'];
+  for (const hash of assessed.standsOn) {
+    const record = await deps.records.readAny(hash);
+    if (record.type === 'finding') finding = { hash, record };
+  }
+  return {
+    signed: deps.authorisations?.().find((each) => authorisationHash(each) === wanted),
+    manifest: deps.manifest,
+    assessment: { hash: assessment, record: assessed },
+    verdict: { hash: verdict, record: judged },
+    finding,
+  };
 }
 
 /** The address of a plan's records. */

@@ -1,16 +1,18 @@
 import { ownThings } from '../audit/self.ts';
-import type { Hash } from '../domain/canonical.ts';
+import type { Assessment } from '../domain/assessment.ts';
+import { authorisationHash, faultOfAuthorisation } from '../domain/authorisation.ts';
+import { canonicalJson, type Hash } from '../domain/canonical.ts';
 import { incidentId } from '../domain/credential.ts';
 import { fault } from '../domain/errors.ts';
 import type { JudgeInput, JudgeResult } from '../domain/messages.ts';
 import { type Plan, planHash } from '../domain/plan.ts';
 import { Mode, type Verdict } from '../domain/policy.ts';
 import type { People } from '../domain/trust.ts';
-import { assessmentOf, containedExtent, isSettled, nextAt, rotatedExtent, situationOf } from '../planning/facts.ts';
+import { assessmentOf, type Circumstances, containedExtent, isSettled, nextAt, rotatedExtent, situationOf } from '../planning/facts.ts';
 import { planRound } from '../planning/plan.ts';
 import { judgeSituation } from '../planning/policy.ts';
-import { policyName } from './audit.ts';
-import { spendOn } from './budget.ts';
+import { authorisationName, policyName } from './audit.ts';
+import { hasLeave, spendOn } from './budget.ts';
 import type { JudgeDeps } from './deps.ts';
 import { expectHere, provenSteps, readGood } from './done.ts';
 import { guarded } from './failure.ts';
@@ -71,13 +73,20 @@ export function createJudge(deps: JudgeDeps) {
         ownTargets: await ownTargets(deps),
         manifests: deps.manifests,
       };
-      let verdict: Verdict = judgeSituation(policy, situationOf(circumstances), policyHash);
+      const leave = await leaveFor(deps, input, assessment);
+      const situation = { ...circumstances, ...leave };
+      let verdict: Verdict = judgeSituation(policy, situationOf(situation), policyHash);
       if (verdict.mode === Mode.ACT) {
         const { provider, account } = assessment.finding;
         const reporter = assessment.unsigned ? undefined : assessment.signers?.[0];
         const on = { incident: input.incident, run: input.run, provider, account, reporter };
         const spent = await spendOn(deps.store, policy.budgets, on, deps.clock().getTime());
-        if (spent) verdict = judgeSituation(policy, situationOf({ ...circumstances, budgetSpent: spent }), policyHash);
+        if (spent) verdict = judgeSituation(policy, situationOf({ ...situation, budgetSpent: spent }), policyHash);
+      }
+      if (verdict.authorised) {
+        const hash = verdict.authorised.authorisation;
+        const signed = deps.authorisations?.().find((each) => authorisationHash(each) === hash);
+        await deps.store.createIfAbsent(authorisationName(hash), new TextEncoder().encode(canonicalJson(signed)));
       }
       const verdictHash = await records.write('verdict', { ...place, standsOn: [assessmentHash], body: verdict });
       const plan: Plan = planRound({
@@ -115,6 +124,30 @@ export function createJudge(deps: JudgeDeps) {
       };
     });
   };
+}
+
+/**
+ * What was signed beforehand for credentials of this kind: the first authorisation that is in force and has a place left; else why the last one looked at gives no leave. Whether the situation is one that it is for, policy says.
+ */
+async function leaveFor(
+  deps: JudgeDeps,
+  of: { readonly incident: string; readonly run: string },
+  { credential }: Assessment,
+): Promise<Pick<Circumstances, 'authorised' | 'withheld'>> {
+  const { policy } = deps.policy();
+  const now = deps.clock();
+  let withheld: string | undefined;
+  for (const signed of deps.authorisations?.() ?? []) {
+    const { id, kinds, cascadeMs, expires, perHour } = signed.authorisation;
+    if (!kinds.includes(credential.kind)) continue;
+    const by = { engine: deps.engine, trust: deps.trust(), people: deps.people(), verify: deps.verify, now: now.toISOString() };
+    withheld = faultOfAuthorisation(signed, { ...by, ...policy.standing });
+    if (withheld !== undefined) continue;
+    if (await hasLeave(deps.store, signed, of, now.getTime()))
+      return { authorised: { authorisation: authorisationHash(signed), id, cascadeMs, expires } };
+    withheld = `the standing authorisation ${id} is spent: ${perHour} an hour`;
+  }
+  return withheld === undefined ? {} : { withheld };
 }
 
 /** Ids of people by each role they hold. */

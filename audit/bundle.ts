@@ -27,6 +27,9 @@ export const editionPath = (serial: number): string => `trust/${serial}.yaml`;
 /** The path of a policy in a bundle; `hash` is the one verdicts name. */
 export const policyPath = (hash: Hash): string => `policies/${hash.slice('sha256:'.length)}.yaml`;
 
+/** The path of a standing authorisation, with its signatures, that was the leave for something. */
+export const authorisationPath = (hash: Hash): string => `authorisations/${hash.slice('sha256:'.length)}.json`;
+
 const limits = { files: 20_000, fileBytes: 128 * 1024 * 1024, bytes: 512 * 1024 * 1024 };
 const part = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 

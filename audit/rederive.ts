@@ -1,7 +1,7 @@
 import { canonicalJson, type Hash, hashOf } from '../domain/canonical.ts';
 import type { ProviderManifest } from '../domain/manifest.ts';
 import type { JudgeInput, JudgeResult } from '../domain/messages.ts';
-import { parsePolicy } from '../domain/policy.schema.ts';
+import { type Policy, parsePolicy } from '../domain/policy.schema.ts';
 import type { RecordType } from '../domain/record.ts';
 import type { RecordAs } from '../domain/record-bodies.ts';
 import type { People } from '../domain/trust.ts';
@@ -18,6 +18,8 @@ export interface Judgement {
   /** The text of a file of the bundle. */
   readonly policyText: (path: string) => string | undefined;
   readonly people: People;
+  /** Why the standing authorisation of that hash gave no leave at that time, by so many signers of those roles; undefined where it did. */
+  readonly faultOfLeave: (hash: Hash, at: string, by: Policy['standing']) => string | undefined;
   readonly manifests: Readonly<Record<string, ProviderManifest>>;
   /** Whether the records were verified under a trust file that came by another way than the bundle. */
   readonly authenticated: boolean;
@@ -30,7 +32,16 @@ const writingMs = 60_000;
 const loops = /\.\s*(matches|all|exists|exists_one|existsOne|map|filter)\s*\(/;
 
 /** Makes assessment, verdict and plan of one round again, each from the signed records it stands on, and says where they differ from what was signed. */
-export function rederiveJudgement({ input, result, record, policyText, people, manifests, authenticated }: Judgement): string[] {
+export function rederiveJudgement({
+  input,
+  result,
+  record,
+  policyText,
+  people,
+  faultOfLeave,
+  manifests,
+  authenticated,
+}: Judgement): string[] {
   const problems: string[] = [];
   const equal = (what: string, again: unknown, was: unknown): void => {
     if (canonicalJson(again ?? null) !== canonicalJson(was ?? null)) problems.push(`${what} would come out otherwise`);
@@ -79,8 +90,13 @@ export function rederiveJudgement({ input, result, record, policyText, people, m
       accounts: verdict.accounts ?? [],
       ownTargets: verdict.self ?? [],
       manifests,
+      ...(verdict.authorised ? { authorised: verdict.authorised } : {}),
+      ...(verdict.withheld ? { withheld: verdict.withheld } : {}),
       ...(verdict.budget ? { budgetSpent: verdict.budget.spent } : {}),
     });
+    const leave = verdict.authorised;
+    const wrong = leave && faultOfLeave(leave.authorisation, record(result.verdict, 'verdict').at, policy.standing);
+    if (wrong) problems.push(`the verdict rests on a standing authorisation: ${wrong}`);
     equal('the verdict', judgeSituation(policy, situation, verdict.policy), verdict);
   }
 

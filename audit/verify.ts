@@ -1,3 +1,5 @@
+import { parseAuthorisation } from '../domain/authorisation.schema.ts';
+import { authorisationHash, faultOfAuthorisation, type SignedAuthorisation } from '../domain/authorisation.ts';
 import { incidentGate, readDecision } from '../domain/authority.ts';
 import { canonicalJson, type Hash, isHash, keepable, sha256Of } from '../domain/canonical.ts';
 import type { DecisionRuling, GateStanding } from '../domain/decision.ts';
@@ -29,7 +31,7 @@ import { ruleOnDecision } from '../domain/ruling.ts';
 import { type Edition, KeyRole, type People, type Trust } from '../domain/trust.ts';
 import { faultOfFirst, faultOfSuccession } from '../domain/trust-succession.ts';
 import { checkWarrant } from '../domain/warrant.ts';
-import { BundleFile, type BundleFiles, policyPath, recordPath, textOf } from './bundle.ts';
+import { authorisationPath, BundleFile, type BundleFiles, policyPath, recordPath, textOf } from './bundle.ts';
 import { parseEdition } from './editions.ts';
 import { type ActivityEntry, type History, type HistoryFacts, historyJson, parseHistory, readHistory, recordsNamed } from './history.ts';
 import { openRecord, parseEnvelope } from './records.ts';
@@ -492,7 +494,14 @@ function checkCoverage(bundle: Opened): string[] {
   twice(inHistory, 'is named by two activities');
   const chained = new Set(inChain.map(recordPath));
   for (const path of files) if (!chained.has(path)) problems.push(`${path.slice(0, 24)}… is in no link of the chain`);
-  const policies = new Set(bundle.of('verdict').map(({ record }) => policyPath(record.body.policy)));
+  const policies = new Set(
+    bundle
+      .of('verdict')
+      .flatMap(({ record: { body } }) => [
+        policyPath(body.policy),
+        ...(body.authorised ? [authorisationPath(body.authorised.authorisation)] : []),
+      ]),
+  );
   const known = new Set<string>(Object.values(BundleFile));
   for (const path of bundle.files.keys()) {
     if (!files.has(path) && !known.has(path) && !policies.has(path) && !/^trust\/\d{1,9}\.yaml$/.test(path))
@@ -903,6 +912,14 @@ function checkPlans(bundle: Opened): string[] {
           record: (hash, type) => bundle.record(hash, type),
           policyText: (path) => textOf(bundle.files.get(path)),
           people,
+          faultOfLeave: (hash, at, by) => {
+            const path = authorisationPath(hash);
+            if (!bundle.files.has(path)) return `${path} is missing`;
+            const signed = parseAuthorisation(bundle.text(path), path);
+            if (authorisationHash(signed) !== hash) return `${path} is not the one of that hash`;
+            const judging = { engine: bundle.trust.engine, trust: bundle.trust, people, verify: verifyEnvelope, now: at };
+            return faultOfAuthorisation(signed, { ...judging, ...by });
+          },
           manifests: bundle.options.manifests,
           authenticated: bundle.options.trust !== undefined,
         }),
@@ -998,6 +1015,7 @@ function checkWarrants(bundle: Opened): string[] {
         snapshot: bundle.record(asked.warrant.snapshot, 'snapshot'),
         authorities,
         needs,
+        ...(!revert && step.authorisation !== undefined ? { standing: standingIn(bundle, plan, step) } : {}),
         provider: step.provider,
         account: step.account,
         mode: 'act',
@@ -1014,9 +1032,38 @@ function checkWarrants(bundle: Opened): string[] {
       }),
     );
     const answer = answers.find((each) => each.ok) ?? answers[0];
+    if (answer?.ok && !revert) problems.push(...authorisedProblems(activity, bundle, answer.authorised));
     if (!answer?.ok) problems.push(`${direction} of ${step.id}: ${answer?.words} (${answer?.code})`);
   }
   return problems;
+}
+
+/** The standing authorisation that a step names, out of the bundle, with the records it has to fit; its signatures are judged under the trust that the auditor has. */
+function standingIn(bundle: Opened, plan: RecordAs<'plan'>, step: PlanStep): NonNullable<Parameters<typeof checkWarrant>[0]['standing']> {
+  const { assessment, verdict } = plan.body;
+  const assessed = bundle.record(assessment, 'assessment');
+  const found = assessed.standsOn.flatMap((hash) => {
+    const record = bundle.records.get(hash);
+    return record?.type === 'finding' ? [{ hash, record }] : [];
+  });
+  const path = authorisationPath(step.authorisation as Hash);
+  return {
+    signed: bundle.files.has(path) ? parseAuthorisation(bundle.text(path), path) : undefined,
+    manifest: bundle.options.manifests[step.provider],
+    assessment: { hash: assessment, record: assessed },
+    verdict: { hash: verdict, record: bundle.record(verdict, 'verdict') },
+    finding: found[0],
+  };
+}
+
+/** Each change says itself what it was done under: the standing authorisation where that was its leave, and none where people gave it. */
+function authorisedProblems(activity: ActivityEntry, bundle: Opened, authorised: SignedAuthorisation | undefined): string[] {
+  const { record } = activity.result as ApplyResult;
+  const told = bundle.record(record, 'step').body.authorisation;
+  const right = authorised && authorisationHash(authorised);
+  return told === right
+    ? []
+    : [`${near(record)} says it was done under ${near(told ?? 'nothing')}, and it was under ${near(right ?? 'nothing')}`];
 }
 
 function checkReport(bundle: Opened): string[] {

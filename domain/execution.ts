@@ -84,6 +84,8 @@ export interface StepRecord {
   readonly made?: Readonly<Record<string, string>>;
   readonly requestIds: readonly string[];
   readonly residual?: Residual;
+  /** The standing authorisation that was the leave for it, where no person gave any. */
+  readonly authorisation?: Hash;
   readonly failure?: { readonly code: ErrorCode; readonly words: string };
   readonly facts?: Readonly<Record<string, unknown>>;
 }

@@ -56,6 +56,10 @@ export const policySchema = z
         ]),
       )
       .default([]),
+    /** Who signs a standing authorisation, and how many of them; two of approver and security-lead where it is not said, and never fewer than two. */
+    standing: z
+      .strictObject({ roles: z.array(z.enum(['approver', 'security-lead'])).min(1), quorum: z.int().min(2).max(9) })
+      .exactOptional(),
     /** How old a person's signature on a report, or an issuer's webhook, may be when it comes. What is older is a claim. */
     signatureValid: durationField.prefault('7d'),
     /**

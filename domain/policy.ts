@@ -41,6 +41,10 @@ export interface Verdict {
   }[];
   /** What the engine itself stands on, as its workers have said: nothing of it is planned for the engine to touch. */
   readonly self?: readonly string[];
+  /** The standing authorisation under which the leaked credential may be ended for good though nobody is asked; where others would die with it, after so long a silence. */
+  readonly authorised?: { readonly authorisation: Hash; readonly id: string; readonly cascadeMs: number; readonly expires: string };
+  /** Why a standing authorisation for its kind gives no leave. */
+  readonly withheld?: string;
   /** Set where it would have acted unasked but for a spent budget, which is named. */
   readonly budget?: { readonly spent: string };
 }

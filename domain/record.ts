@@ -48,6 +48,7 @@ export const PayloadType = {
   REPORT: 'application/vnd.tourniquet.report+json',
   TRUST: 'application/vnd.tourniquet.trust+json',
   REGISTER: 'application/vnd.tourniquet.register+json',
+  AUTHORISATION: 'application/vnd.tourniquet.authorisation+json',
   /** in-toto's own: what a bundle's statement is signed under. */
   STATEMENT: 'application/vnd.in-toto+json',
 } as const;

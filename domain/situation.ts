@@ -45,6 +45,9 @@ export interface Situation extends Readonly<{ [K in keyof Words]: Words[K][numbe
   readonly tagged?: NonNullable<InventoryFinding['tagged']>;
   /** All that the engine itself stands on. */
   readonly self?: readonly string[];
+  /** The standing authorisation in force for its kind, and why one is not. */
+  readonly authorised?: NonNullable<Verdict['authorised']>;
+  readonly withheld?: string;
   /** The budget that is spent, by name. */
   readonly budgetName?: string;
   /** Reporters and owner: they decide nothing. */

@@ -1,9 +1,10 @@
+import { faultOfStanding, type SignedAuthorisation } from './authorisation.ts';
 import { askedAt, faultOfPlace, faultOfRight, faultOfSigner, incidentGate, incidentRoles, readDecision, type Verify } from './authority.ts';
-import { hashOf } from './canonical.ts';
+import { type Hash, hashOf } from './canonical.ts';
 import { DecisionVerdict } from './decision.ts';
 import type { ErrorCode } from './errors.ts';
 import type { RevertInput, Warrant } from './execution.ts';
-import { holdId } from './manifest.ts';
+import { holdId, type ProviderManifest } from './manifest.ts';
 import { type Plan, type PlanGate, type PlanStep, stepKey } from './plan.ts';
 import type { AnyRecord, RecordAs } from './record-bodies.ts';
 import { KeyRole, keyAt, type People, type Trust } from './trust.ts';
@@ -25,6 +26,14 @@ export interface WarrantQuestion {
   readonly mode: 'observe' | 'propose' | 'act';
   /** The worker's own manifest says that the step cannot be undone: whatever the plan says, it then takes people's signatures, and silence gives none. */
   readonly irreversible?: boolean;
+  /** For a step that names a standing authorisation: the worker's own copy of it and its own manifest, and the records that the plan stands on. */
+  readonly standing?: {
+    readonly signed: SignedAuthorisation | undefined;
+    readonly manifest: ProviderManifest | undefined;
+    readonly assessment: { readonly hash: Hash; readonly record: RecordAs<'assessment'> };
+    readonly verdict: { readonly hash: Hash; readonly record: RecordAs<'verdict'> };
+    readonly finding: { readonly hash: Hash; readonly record: RecordAs<'finding'> } | undefined;
+  };
   /** Identifiers of what the engine itself stands on in this account. */
   readonly ownTargets: readonly string[];
   /** The worker's own copies. */
@@ -47,6 +56,8 @@ export type WarrantAnswer =
       readonly step: PlanStep;
       /** Who approved the step's gate, and when the judge had it. Left out where nobody did: without a gate, or by silence. */
       readonly approvals?: readonly { readonly by: string; readonly at: string }[];
+      /** The standing authorisation that was the leave, where no person gave any in this incident. Its rate is for the caller to count. */
+      readonly authorised?: SignedAuthorisation;
     }
   | { readonly ok: false; readonly code: ErrorCode; readonly words: string };
 
@@ -75,7 +86,9 @@ export function checkWarrant(question: WarrantQuestion): WarrantAnswer {
   // faultOfStep has refused a step that is not there.
   if (!step) return { ok: false, code: 'warrant.no-such-step', words: 'the plan holds no such step' };
   const approvals = question.revert ? [] : approvalsOf(question, step);
-  return { ok: true, plan, step, ...(approvals.length > 0 ? { approvals } : {}) };
+  const signed = question.standing?.signed;
+  const authorised = !question.revert && signed && question.irreversible && !isApproved(question, step) ? { authorised: signed } : {};
+  return { ok: true, plan, step, ...(approvals.length > 0 ? { approvals } : {}), ...authorised };
 }
 
 function approvalsOf(question: WarrantQuestion, step: PlanStep): readonly { readonly by: string; readonly at: string }[] {
@@ -171,15 +184,29 @@ function faultOfNeeds({ plan, warrant, needs = {}, trust }: WarrantQuestion, ste
 
 function faultOfGate(question: WarrantQuestion, step: PlanStep): Refusal {
   if (step.gate === undefined) {
-    return question.irreversible
-      ? { code: 'warrant.gate-unsatisfied', words: `${step.id} cannot be undone, and the plan asks nobody` }
-      : undefined;
+    if (!question.irreversible) return undefined;
+    const because = step.authorisation === undefined ? undefined : faultOfLeave(question, step);
+    if (step.authorisation !== undefined && because === undefined) return undefined;
+    const words = `${step.id} cannot be undone, and the plan asks nobody${because === undefined ? '' : `: ${because}`}`;
+    return { code: 'warrant.gate-unsatisfied', words };
   }
   const plan = question.plan.body;
   const gate = plan.gates.find((each) => each.id === step.gate);
   const asked = askedAt(step.gate, plan);
   if (gate === undefined || asked === undefined) return { code: 'warrant.gate-unsatisfied', words: `the plan has no gate ${step.gate}` };
-  if (!question.irreversible && question.authorities.some((record) => isDefault(question, record, gate, step))) return undefined;
+  // Silence is leave for what cannot be undone only where people have signed so beforehand.
+  const silent = question.authorities.some((record) => isDefault(question, record, gate, step));
+  const because = silent && question.irreversible ? faultOfLeave(question, step) : undefined;
+  if (silent && because === undefined) return undefined;
+  const { approvers, last } = approversAt(question, gate);
+  const quorum = Math.max(1, asked.quorum);
+  if (approvers.size >= quorum) return undefined;
+  const words = `${approvers.size} of ${quorum} approvals at ${gate.id}${approvers.size === 0 ? `: ${because ?? last}` : ''}`;
+  return { code: 'warrant.gate-unsatisfied', words };
+}
+
+/** Whose approvals count at a gate, and why the last one that does not does not. */
+function approversAt(question: WarrantQuestion, gate: PlanGate): { readonly approvers: ReadonlySet<string>; readonly last: string } {
   const approvers = new Set<string>();
   let last = 'no approval is there';
   for (const record of question.authorities) {
@@ -190,10 +217,20 @@ function faultOfGate(question: WarrantQuestion, step: PlanStep): Refusal {
       last = `${read.by} may not decide what cannot be undone`;
     else approvers.add(read.by);
   }
-  const quorum = Math.max(1, asked.quorum);
-  if (approvers.size >= quorum) return undefined;
-  const words = `${approvers.size} of ${quorum} approvals at ${gate.id}${approvers.size === 0 ? `: ${last}` : ''}`;
-  return { code: 'warrant.gate-unsatisfied', words };
+  return { approvers, last };
+}
+
+/** Why what was signed beforehand is no leave for the step. */
+function faultOfLeave(question: WarrantQuestion, step: PlanStep): string | undefined {
+  const { standing, trust, people, now, verify } = question;
+  if (!standing) return 'no standing authorisation is known here';
+  return faultOfStanding({ ...standing, engine: trust.engine, trust, people, now, verify, plan: question.plan.body, step });
+}
+
+/** Whether people have approved the step's gate in this incident. */
+function isApproved(question: WarrantQuestion, step: PlanStep): boolean {
+  const gate = question.plan.body.gates.find((each) => each.id === step.gate);
+  return gate !== undefined && approversAt(question, gate).approvers.size >= Math.max(1, gate.rule.quorum);
 }
 
 /**

@@ -79,6 +79,7 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
             affects: member.origin === 'leaked' ? view.consumers.map((each) => each.id) : [],
             // Seen live again after it was turned off: somebody undid it, and it is turned off once more.
             again: standing === Standing.STANDS,
+            standing: member.origin === 'leaked',
             ...(member.origin === 'doubtful' ? { gate: doubtGate(member) } : tooWide && !view.asking ? { gate: Gate.WIDTH } : {}),
           }),
         );

@@ -38,6 +38,8 @@ export interface View {
   readonly secretsRead: readonly string[];
   readonly manifests: Readonly<Record<string, ProviderManifest>>;
   readonly protectedTargets: ReadonlySet<string>;
+  /** What is in use and would die with the leaked credential if that action ended it, by node id. */
+  readonly casualties: (action: string) => readonly string[];
   /** The leaked secret, sealed, where it was proven real. */
   readonly sealed: SealedRef | undefined;
   readonly swept: 'yes' | 'no' | 'unknown';
@@ -66,6 +68,8 @@ export interface Wish {
   readonly gate?: string;
   /** Promised with its date in a plan that people have seen, and harmless: it is not asked again. */
   readonly promised?: boolean;
+  /** It contains the leaked credential itself and cannot be undone: what people signed beforehand may be the leave for it. */
+  readonly standing?: boolean;
   /** Planned though an earlier round has done it. */
   readonly again?: boolean;
 }
@@ -75,6 +79,7 @@ export const Gate = {
   IRREVERSIBLE: 'g-irreversible',
   PROTECTED: 'g-protected',
   READABLE: 'g-readable-store',
+  CASCADE: 'g-cascade',
   WIDTH: 'g-width',
   BY_HAND: 'g-by-hand',
 } as const;
@@ -99,7 +104,9 @@ export function fill(template: string, values: Readonly<Record<string, unknown>>
 
 /** A plan in the making. */
 export class Draft {
-  readonly view: Pick<View, 'round' | 'verdict' | 'claim' | 'asking' | 'manifests' | 'protectedTargets'> & { readonly reach: Reach };
+  readonly view: Pick<View, 'round' | 'verdict' | 'claim' | 'asking' | 'manifests' | 'protectedTargets' | 'casualties'> & {
+    readonly reach: Reach;
+  };
   readonly steps: PlanStep[] = [];
   readonly questions = new Map<string, { readonly reason: GateReason; readonly question: string; readonly rule: GateRule }>();
   readonly notes: string[] = [];
@@ -272,8 +279,20 @@ export class Draft {
     };
   }
 
-  #gateOf(wish: Wish, manifest: ActionManifest): { readonly gate?: string } {
+  #gateOf(wish: Wish, manifest: ActionManifest): Pick<PlanStep, 'gate' | 'authorisation'> {
     if (wish.gate === Gate.READABLE) return { gate: wish.gate };
+    const { authorised } = this.view.verdict;
+    if (
+      wish.standing &&
+      authorised &&
+      manifest.reversibility === 'irreversible' &&
+      !wish.gate &&
+      !this.view.asking &&
+      !this.isProtected(wish.lever)
+    ) {
+      const hurt = this.view.casualties(wish.lever.action);
+      return { ...(hurt.length > 0 ? { gate: Gate.CASCADE } : {}), authorisation: authorised.authorisation };
+    }
     if (manifest.reversibility === 'irreversible') return { gate: Gate.IRREVERSIBLE };
     if (!manifest.watches && this.isProtected(wish.lever)) return { gate: Gate.PROTECTED };
     if (wish.gate) return { gate: wish.gate };

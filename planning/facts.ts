@@ -113,7 +113,7 @@ export function reachOf(
     ...(rootNode?.principal || !finding.principal ? {} : { principal: finding.principal }),
   };
   const made = steps.flatMap((each) => (each.made ? [each.made] : []));
-  const ours = new Set<string>();
+  const ours = new Set<string>(finding.made);
   if (knowledge && made.length > 0) {
     for (const node of finding.graph.nodes) {
       const { credential } = node;
@@ -479,7 +479,12 @@ function bearersOf(reports: readonly ReportRecord[], proof: Proof, provenBy: rea
 
 /** Merges what was reported, declared and seen into the assessment of a round. The proof is the best that any round had; a second probe is never made for it. */
 export function assessmentOf(merge: Merge): Assessment {
-  const { reports, finding, inventory, previous } = merge;
+  const { reports, inventory, previous } = merge;
+  // A key that is gone no longer says whose it was, and whose it was is what its cut-off is lifted by.
+  const finding: ProviderFinding =
+    merge.finding.principal === undefined && previous?.finding.principal !== undefined
+      ? { ...merge.finding, principal: previous.finding.principal }
+      : merge.finding;
   const proofs: Proof[] = [Proof.CLAIM, ...reports.map((each) => each.proof), ...(previous ? [previous.proof] : [])];
   // Whose secret it was must be among those who reported, where that was noted.
   const { possession, provenBy: brought } = finding;
@@ -559,6 +564,9 @@ export interface Circumstances {
   readonly ownTargets?: readonly string[];
   /** The name of a budget that is spent. */
   readonly budgetSpent?: string;
+  /** The standing authorisation for its kind, and why there is none. */
+  readonly authorised?: Situation['authorised'];
+  readonly withheld?: string;
   readonly manifests?: Manifests;
 }
 
@@ -604,6 +612,8 @@ export function situationOf(circumstances: Circumstances): Situation {
     consumers: { total: consumers.length, production: count('production'), internal: count('internal'), test: count('test') },
     budget: { spent: circumstances.budgetSpent !== undefined },
     ...(circumstances.budgetSpent ? { budgetName: circumstances.budgetSpent } : {}),
+    ...(circumstances.authorised ? { authorised: circumstances.authorised } : {}),
+    ...(circumstances.withheld ? { withheld: circumstances.withheld } : {}),
     tags,
     ...(inventory.tagged ? { tagged: inventory.tagged } : {}),
     ...(self.length > 0 ? { self } : {}),

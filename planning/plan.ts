@@ -1,3 +1,4 @@
+import { casualtiesOf } from '../domain/authorisation.ts';
 import type { CredentialNode, Residual } from '../domain/credential.ts';
 import type { Plan, PlanStep } from '../domain/plan.ts';
 import { Mode } from '../domain/policy.ts';
@@ -427,6 +428,25 @@ function gateQuestions(input: PlanInput, draft: Draft): void {
       irreversible,
     );
   }
+  const authorised = input.verdict.authorised;
+  for (const step of at(Gate.CASCADE)) {
+    if (!authorised) continue;
+    const { index, root } = draft.view.reach;
+    const hurt = draft.view.casualties(step.action.slice(step.provider.length + 1)).map((id) => index.nodes.get(id)?.title ?? id);
+    const because = draft.manifestOf(step.provider, step.action.slice(step.provider.length + 1))?.irreversibleBecause;
+    const name = memberOn(draft.view.reach, step)?.name ?? root.id;
+    draft.ask(
+      Gate.CASCADE,
+      'irreversible',
+      `Shall ${root.title} (${name}) be ended for good? ${listed(hurt)} ${hurt.length === 1 ? 'is' : 'are'} in use and would die with it. This cannot be undone${because ? `: ${because.replace(/\.$/, '')}` : ''}. After silence it is done, under the standing authorisation ${authorised.id}, which is good until ${authorised.expires}.`,
+      { ...irreversible, deadlineMs: authorised.cascadeMs, reminderMs: remindersWithin(authorised.cascadeMs), onSilence: 'proceed' },
+    );
+  }
+  for (const step of draft.steps)
+    if (step.authorisation !== undefined && step.gate === undefined && authorised)
+      draft.note(
+        `"${step.title}" cannot be undone and nobody is asked: the standing authorisation ${authorised.id} (${authorised.authorisation}), good until ${authorised.expires}, is the leave for it.`,
+      );
   const guarded = at(Gate.PROTECTED);
   if (guarded.length > 0)
     draft.ask(
@@ -458,6 +478,9 @@ function memberOn(
   }
   return undefined;
 }
+
+/** Twice while there is time: after a third, and after two. */
+const remindersWithin = (ms: number): readonly number[] => [Math.floor(ms / 3), Math.floor((2 * ms) / 3)].filter((each) => each > 0);
 
 function stubbornWords(hurt: readonly string[], names: ReadonlyMap<string, PlanInput['inventory']['consumers'][number]>): string[] {
   const sentences: string[] = [];
@@ -491,6 +514,7 @@ function bareView(input: PlanInput) {
     manifests: input.manifests,
     protectedTargets: new Set([...verdict.protected, ...input.inventory.protectedTargets]),
     reach: reachOf(assessment, input.done, input.manifests),
+    casualties: (action: string) => casualtiesOf(assessment, input.manifests[assessment.finding.provider], action),
   };
 }
 

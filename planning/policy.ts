@@ -45,6 +45,13 @@ export function judgeSituation(policy: Policy, situation: Situation, policyHash:
     };
   };
   const gates = { outage: gateOf('outage'), irreversible: gateOf('irreversible') };
+  // What was signed beforehand is for what is proven, open to anybody, and stopped in no way that can be taken back; everything else is asked about.
+  const standing =
+    rule.mode === 'act' &&
+    !seen.reversible &&
+    seen.exposure === 'public' &&
+    (seen.proof === 'possession' || seen.proof === 'issuer-signed');
+  if (standing && seen.withheld) remarks.push(`It is asked about: ${seen.withheld}.`);
   return {
     policy: policyHash,
     rule: rule.name,
@@ -56,6 +63,8 @@ export function judgeSituation(policy: Policy, situation: Situation, policyHash:
     planValidMs: policy.planValid,
     ...(situation.accounts ? { accounts: situation.accounts } : {}),
     ...(situation.self && situation.self.length > 0 ? { self: situation.self } : {}),
+    ...(standing && situation.authorised ? { authorised: situation.authorised } : {}),
+    ...(standing && situation.withheld ? { withheld: situation.withheld } : {}),
     ...(situation.budget.spent && situation.budgetName ? { budget: { spent: situation.budgetName } } : {}),
   };
 }

@@ -1,3 +1,4 @@
+import { casualtiesOf, isOneWay } from '../domain/authorisation.ts';
 import type { Plan, PlanStep } from '../domain/plan.ts';
 import { Mode } from '../domain/policy.ts';
 import { Proof } from '../domain/report.ts';
@@ -184,6 +185,22 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
       breaks(RuleName.IRREVERSIBLE_GATED, step, `is ${manifest.reversibility} and says it is ${step.reversibility}`);
     if ((manifest?.reversibility ?? step.reversibility) !== 'irreversible') continue;
     const gate = step.gate ? gates.get(step.gate) : undefined;
+    if (step.authorisation !== undefined) {
+      const { authorised } = verdict;
+      const hurt = casualtiesOf(assessment, input.manifests[finding.provider], actionName(step));
+      if (authorised?.authorisation !== step.authorisation || !onRoot(step) || !outside || plan.purpose !== 'contain')
+        breaks(RuleName.IRREVERSIBLE_GATED, step, 'names a standing authorisation that is no leave for it');
+      if (assessment.exposure !== 'public' || !['possession', 'issuer-signed'].includes(assessment.proof))
+        breaks(RuleName.IRREVERSIBLE_GATED, step, 'names a standing authorisation, and the leak is not proven and public');
+      if (!isOneWay(input.manifests[finding.provider], root.credential, actionName(step)))
+        breaks(RuleName.IRREVERSIBLE_GATED, step, 'names a standing authorisation, though there is another way');
+      if (hurt.length > 0 && (gate?.reason !== 'irreversible' || gate.rule.deadlineMs < (authorised?.cascadeMs ?? 0)))
+        breaks(RuleName.IRREVERSIBLE_GATED, step, `takes ${hurt.join(', ')} along, and people are not asked first`);
+      for (const id of hurt)
+        if (gate && !gate.question.includes(reach.index.nodes.get(id)?.title ?? id))
+          breaks(RuleName.IRREVERSIBLE_GATED, step, `its question does not name ${id}`);
+      continue;
+    }
     if (gate?.reason !== 'irreversible') breaks(RuleName.IRREVERSIBLE_GATED, step, 'cannot be undone and is not asked about as such');
     else if (gate.rule.onSilence === 'proceed') breaks(RuleName.IRREVERSIBLE_GATED, step, 'cannot be undone and would be done in silence');
     else if (!gate.question.includes(calledBy(step)))

@@ -58,7 +58,7 @@ const table: readonly (readonly [
     15,
   ],
   ['misused though seen inside only: act now', { ...inside, misused: 'yes' }, 'exposed', 'act', 'harmless', 15],
-  ['public and no way back: asked for ten minutes, silence revokes', { reversible: false }, 'exposed-no-way-back', 'ask', 'proceed', 10],
+  ['public and no way back: act, by what people signed beforehand', { reversible: false }, 'exposed-no-way-back', 'act', 'proceed', 10],
   ['inside, production uses it: asked, silence does the harmless', inside, 'internal-production', 'ask', 'harmless', 15],
   ['inside, whether it was misused unknown: still asked', { ...inside, misused: 'unknown' }, 'internal-production', 'ask', 'harmless', 15],
   ['inside, only tests use it: asked', { ...inside, consumers: { ...unused, total: 1, test: 1 } }, 'internal', 'ask', 'harmless', 15],

@@ -54,6 +54,7 @@ export async function createProviderWorker(settings: Settings, connection: Nativ
         mode: entry.mode,
         connection: connected,
         sealing,
+        manifest: system.manifest,
         timing: timingOf(entry.settings, system.manifest),
         get ownTargets() {
           return [...own];

@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { CommonDeps } from '../activities/index.ts';
+import { authorisationsFile, readAuthorisations } from '../audit/authorisations.ts';
 import { openKeyring } from '../audit/codec.ts';
 import { openTrust } from '../audit/editions.ts';
 import { readKey, readStoreKey } from '../audit/keys.ts';
@@ -150,6 +151,9 @@ export function commonDeps(settings: Settings): CommonDeps & {
     say: ({ file, why, code }) => tell({ message: 'the trust in force stays so', file, why, code }),
   });
   const trust = whileOurs(source.trust, { id: signing.id, role }, clock);
+  // What does not parse is said before anything starts, and later leaves the last good one in force.
+  const authorisations = fresh(authorisationsFile(configuration.trust), () => readAuthorisations(configuration.trust));
+  authorisations();
   const records = createRecords({ store, signer: signerFrom(signing), trust, engine: configuration.engine, clock });
   return {
     engine: configuration.engine,
@@ -158,6 +162,7 @@ export function commonDeps(settings: Settings): CommonDeps & {
     trust,
     people: source.people,
     editions: source.editions,
+    authorisations,
     clock,
     verify: verifyEnvelope,
     keyring: configuration.codec.enabled ? openKeyring(join(keys, 'codec.json')) : undefined,
