@@ -1,11 +1,10 @@
 import { createHash, createHmac } from 'node:crypto';
-import { readAwsKeyId } from '../domain/aws-key-id.ts';
 import { hashOf } from '../domain/canonical.ts';
 import type { CredentialRef } from '../domain/credential.ts';
 import { type ErrorCode, registry } from '../domain/errors.ts';
 import type { OriginPlace, Report, ReportFormat } from '../domain/report.ts';
 import { Secret } from '../domain/secret.ts';
-import { identify } from './identify.ts';
+import { identify, isIdentifier } from './identify.ts';
 import type { Scrubber } from './scrub.ts';
 
 /**
@@ -86,7 +85,7 @@ const present = <T extends object>(object: T): { [K in keyof T]-?: Exclude<T[K],
 export function learnFrom(finding: Finding, scrubber: Scrubber): void {
   const text = finding.secret?.reveal();
   // A key id that a tool found names the credential; it is what the report is about and stays readable.
-  if (text === undefined || readAwsKeyId(text) !== undefined) return;
+  if (text === undefined || isIdentifier(text)) return;
   scrubber.learn(text);
   for (const part of secretParts(text)) scrubber.learn(part);
 }
@@ -151,8 +150,13 @@ function credentialOf(
   }
   const own = secret === undefined ? undefined : identify(secret.reveal());
   // A secret whose own system names it needs no name of ours, and whoever finds it finds the same credential.
-  if (secret !== undefined && own !== undefined && own.provider !== 'manual' && own.provider !== 'aws') {
-    return { credential: own.credential, ...(own.account === undefined ? {} : { account: own.account }), secret };
+  if (secret !== undefined && own !== undefined && own.provider !== 'aws' && Object.keys(own.credential.locator).length > 0) {
+    return {
+      credential: own.credential,
+      ...(own.account === undefined ? {} : { account: own.account }),
+      // What only names a credential is no secret of it.
+      ...(isIdentifier(secret.reveal()) ? {} : { secret }),
+    };
   }
   const kind = manualKind(finding, scrubber);
   if (secret !== undefined && options.fingerprintKey !== undefined) {

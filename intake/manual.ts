@@ -2,6 +2,7 @@ import { awsKeyIdPattern, readAwsKeyId } from '../domain/aws-key-id.ts';
 import { OriginPlace, ReportFormat } from '../domain/report.ts';
 import { Secret } from '../domain/secret.ts';
 import { draftOf, type Finding, type IntakeOptions, learnFrom, type ReportDraft } from './draft.ts';
+import { identify } from './identify.ts';
 import { awsSecretsIn, Scrubber, shapedSecretsIn } from './scrub.ts';
 import { awsSecret } from './trufflehog.ts';
 
@@ -49,6 +50,9 @@ function findingOf(text: string, hand: ByHand): Finding {
     const token = text.match(/(?<![A-Za-z0-9/+])[A-Za-z0-9/+]{100,}={0,2}/)?.[0];
     return base(hand, { accessKeyId: id, ...(secret === undefined ? {} : { secret: awsSecret(secret, token) }) });
   }
+  // A key file is one credential, whatever stands in it that would be one by itself.
+  const whole = text === '' ? undefined : identify(text);
+  if (whole !== undefined && Object.keys(whole.credential.locator).length > 0) return base(hand, { secret: new Secret(text) });
   const shaped = shapedSecretsIn(text);
   const [only] = shaped;
   if (shaped.length === 1 && only !== undefined) return base(hand, { secret: new Secret(only) });

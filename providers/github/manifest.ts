@@ -172,7 +172,7 @@ export const manifest: ProviderManifest = {
       irreversibleBecause: 'its number, its history and when it was last used are gone; the same public key added again is another key',
       scope: 'credential',
       part: 'eradicate',
-      permissions: [readKeys, 'administration:write', readRepositories],
+      permissions: [readKeys, 'administration:write'],
       byHand: 'gh repo deploy-key delete {key} --repo {repository}',
       source: 'GitHub REST reference, "Delete a deploy key"',
     },

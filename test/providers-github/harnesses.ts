@@ -292,6 +292,13 @@ async function open(name: string, each: Case): Promise<World> {
       },
       // Whoever revokes a leaked token needs no permission, so that there is none to be without.
       ...(name === 'revoke-token' ? {} : { powerless }),
+      /** `policy` is a list of permissions as the manifest has them. */
+      async under(policy) {
+        const level = (name: string) => ((JSON.parse(policy) as string[]).includes(`${name}:write`) ? 'write' : 'read');
+        const names = (JSON.parse(policy) as string[]).map((each) => each.split(':')[0] ?? '');
+        const token = world.lend(Object.fromEntries(names.map((each) => [each, level(each)])));
+        return sealing((await world.connect({ credentials: { token: new Secret(token.token) } })).actions[name] as Action, sealed);
+      },
       close: () => world.close(),
     };
   } catch (error) {
