@@ -1,9 +1,11 @@
 import type { LogReach, ProviderFinding } from '../../domain/assessment.ts';
-import { type GraphNode, nodeId, type Provenance } from '../../domain/credential.ts';
+import { type CredentialRef, type GraphNode, nodeId, type Provenance } from '../../domain/credential.ts';
 import { no, type Observation, unknown, yes } from '../../domain/observation.ts';
+import { stepKey } from '../../domain/plan.ts';
 import type { Look, Looked } from '../contract.ts';
-import { capabilitiesOf, type WebhookAccount } from './account.ts';
+import { type Before, capabilitiesOf, type WebhookAccount } from './account.ts';
 import { descendantsOf, livenessOf, type Progeny } from './descendants.ts';
+import { Kind } from './identify.ts';
 import { manifest } from './manifest.ts';
 import { evidenceOf, isSeenAs } from './watching.ts';
 import { type IdentifiedAnswer, identifiedSchema, type Named, Operation, State } from './wire.ts';
@@ -37,6 +39,7 @@ export async function look(account: WebhookAccount, on: Look): Promise<Looked> {
     ...(evidence ? { evidence } : {}),
     ...(progeny ? { progeny } : {}),
     maxDerivedTtl: longer(account.settings.maxDerivedTtl, able.maxDerivedTtl),
+    reversible: account.settings.reversible && able.reversible,
   });
 }
 
@@ -74,6 +77,7 @@ interface Told {
   readonly evidence?: Heard;
   readonly progeny?: Progeny;
   readonly maxDerivedTtl?: number | 'unlimited';
+  readonly reversible?: boolean;
 }
 
 function told(account: WebhookAccount, on: Look, tale: Told): Looked {
@@ -121,9 +125,32 @@ function told(account: WebhookAccount, on: Look, tale: Told): Looked {
   };
   return {
     finding,
-    befores: {},
+    befores: known ? beforesOf(account, finding, known, tale.reversible === true) : {},
     evidence: evidence ? { uses: evidence.value.uses, from: evidence.value.from, until: evidence.value.until } : {},
   };
+}
+
+/** What `capture` would give for the containment that a first round may want of the credential and of what it made: the engine does not capture that anew. */
+function beforesOf(
+  account: WebhookAccount,
+  finding: ProviderFinding,
+  known: IdentifiedAnswer,
+  reversible: boolean,
+): Record<string, unknown> {
+  const befores: Record<string, unknown> = {};
+  const enter = (credential: CredentialRef, before: Before): void => {
+    const target = { account: account.account, ...credential.locator };
+    befores[stepKey('webhook/revoke', target)] = before;
+    if (reversible) befores[stepKey('webhook/contain', target)] = before;
+  };
+  for (const { credential } of finding.graph.nodes) {
+    if (credential === undefined) continue;
+    const root = credential === finding.graph.nodes[0]?.credential;
+    if (root) enter(credential, { state: known.state, ...(known.reversibleBy === undefined ? {} : { heldBy: known.reversibleBy }) });
+    // Whose containment an older one is the list does not say: an undo leaves what is not its own all the same.
+    else if (credential.kind === Kind.CREDENTIAL) enter(credential, { state: credential.status as Before['state'] });
+  }
+  return befores;
 }
 
 function possessionOf(known: IdentifiedAnswer | undefined, at: string): Observation {

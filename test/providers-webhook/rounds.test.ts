@@ -1,12 +1,12 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ProviderFinding } from '../../domain/assessment.ts';
 import type { CredentialRef } from '../../domain/credential.ts';
-import type { DoneStep, Plan } from '../../domain/plan.ts';
+import { type DoneStep, type Plan, stepKey } from '../../domain/plan.ts';
 import type { System } from '../../examples/webhook/server.ts';
 import { memory } from '../../examples/webhook/server.ts';
 import { planRound } from '../../planning/plan.ts';
 import { brokenRules } from '../../planning/rules.ts';
-import type { Action, Connection, StepContext } from '../../providers/contract.ts';
+import type { Action, Connection, Looked, StepContext } from '../../providers/contract.ts';
 import { provider } from '../../providers/webhook/index.ts';
 import { manifest } from '../../providers/webhook/manifest.ts';
 import { sealingOf, waitFor } from '../conformance/world.ts';
@@ -21,9 +21,9 @@ import { type Place, place, timing } from './bench.ts';
 let at: Place | undefined;
 afterEach(async () => at?.close());
 
-async function lookAt(connection: Connection, credential: CredentialRef, more: { containedAt?: string } = {}): Promise<ProviderFinding> {
+async function looked(connection: Connection, credential: CredentialRef, more: { containedAt?: string } = {}): Promise<Looked> {
   const { signal } = new AbortController();
-  const { finding } = await connection.look({
+  return await connection.look({
     credential,
     depth: 'full',
     known: [],
@@ -35,8 +35,8 @@ async function lookAt(connection: Connection, credential: CredentialRef, more: {
     timing,
     ...more,
   });
-  return finding;
 }
+const lookAt = async (...given: Parameters<typeof looked>): Promise<ProviderFinding> => (await looked(...given)).finding;
 
 function planOf(finding: ProviderFinding, credential: CredentialRef, done: readonly DoneStep[], round: number): Plan {
   const input = a.input(a.assessment(finding, { credential }), {
@@ -173,6 +173,43 @@ describe('a look', () => {
       'unknown',
     ]);
     expect(finding.logs[0]?.passed.state).toBe('yes');
+  });
+
+  it('captures what the first containment will want, of the credential and of what it made that can be contained', async () => {
+    at = await place({
+      system: (keys) => {
+        const right = memory(keys);
+        const other = { id: 'other', state: 'active', via: 'clone', controllable: true };
+        return {
+          ...right,
+          operations: {
+            ...right.operations,
+            listDescendants: () => ({ complete: true, asOf: new Date().toISOString(), descendants: [other] }),
+          },
+        };
+      },
+    });
+    const connection = await at.connect();
+    const { befores, finding } = await looked(connection, credential);
+    const { signal } = new AbortController();
+    const context = { signal, heartbeat: () => undefined, sleep: (ms: number) => waitFor(ms, signal), timing } as unknown as StepContext;
+    for (const id of ['leaked', 'other'])
+      for (const name of ['contain', 'revoke']) {
+        const target = { account: 'billing', system: 'billing', id };
+        expect(befores[stepKey(`webhook/${name}`, target)], `${name} ${id}`).toEqual(
+          await connection.actions[name]?.capture(target, context),
+        );
+      }
+    const plan = planOf(finding, credential, [], 1);
+    const wanted = plan.steps
+      .filter(({ provider: of }) => of === 'webhook')
+      .map((step) => [step.target.id, stepKey(step.action, step.target) in befores]);
+    expect(wanted).toEqual([
+      ['leaked', true],
+      ['other', true],
+    ]);
+    const oneWay = await looked(await at.connect({ settings: { reversible: false } }), credential);
+    expect(Object.keys(oneWay.befores)).toHaveLength(2);
   });
 
   it('stops what was made with the credential, as the endpoint says, once that is contained', async () => {
