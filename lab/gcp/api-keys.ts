@@ -9,7 +9,9 @@ const logged =
   (kind: Logged['kind']): NonNullable<Route['logged']> =>
   (call, answer) => {
     const project = call.parts.project ?? '';
-    const response = (answer?.body as { response?: { name?: string } } | undefined)?.response;
+    // The entry of a long-running change names what it was about, which the answer to the first call does not.
+    const begun = (answer?.body as { name?: string } | undefined)?.name;
+    const response = (begun === undefined ? undefined : call.world.operations.get(begun)?.response) as { name?: string } | undefined;
     return {
       kind,
       project,

@@ -74,7 +74,7 @@ const mostAccounts = 200;
 
 /**
  * Follows a leak from account to account. Where Data Access logs show who acted as whom, the log is followed; where they are off, or not to be seen by us, every account is taken for reached that the policies let
- * be acted as, since nothing would show that it was not. Policies of folders and of the organisation are not read, and said to be a gap where a role could come from there.
+ * be acted as, since nothing would show that it was not. Policies of folders and of the organisation are not read, as the manifest says.
  */
 export async function walk(
   account: GcpAccount,
@@ -83,7 +83,7 @@ export async function walk(
   from: number,
   signal: { heartbeat(): void },
 ): Promise<Walk> {
-  const gaps: string[] = ['roles given by folders, by the organisation and through groups are not read'];
+  const gaps: string[] = [];
   const policy = await readProjectPolicy(account, calls);
   const visible = await mintsVisible(account, calls, policy, root.email, from);
   const mints = visible.so
@@ -149,6 +149,9 @@ export async function walk(
   }
   const own = await readLog(account, calls, `protoPayload.authenticationInfo.principalEmail=${quoted(root.email)}`, from);
   if (own.cut) gaps.push('there are more calls in the log than were read');
+  for (const event of events)
+    if (event.name === 'CreateKey' && !event.refused && apiKeyOf(event) === undefined)
+      gaps.push(`an API key was made at ${event.at}, and the log does not name it (entry ${event.id})`);
   return { reached: [...reached.values()], events, calls: own.events, policy, visible, gaps };
 }
 
@@ -220,6 +223,9 @@ export interface Made {
   readonly event: LogEvent;
 }
 
+/** The API key that a call in the log made, by its name. */
+const apiKeyOf = (event: LogEvent): string | undefined => /keys\/([^/]+)$/.exec(event.resource)?.[1];
+
 /** The long-lived credentials that Admin Activity entries made. */
 export function madeBy(events: readonly LogEvent[]): readonly Made[] {
   const found: Made[] = [];
@@ -241,7 +247,7 @@ export function madeBy(events: readonly LogEvent[]): readonly Made[] {
           event,
         });
     } else if (event.service === 'apikeys.googleapis.com' && event.name === 'CreateKey') {
-      const uid = /keys\/([^/]+)$/.exec(event.resource)?.[1];
+      const uid = apiKeyOf(event);
       if (uid) found.push({ kind: 'gcp.api-key', locator: { uid }, event });
     }
   }

@@ -36,6 +36,8 @@ interface Root {
   readonly status?: string;
   readonly issuedAt?: string;
   readonly expiresAt?: string;
+  /** What came of the one active probe. */
+  readonly tried?: Tried;
   /** The API key by its name, where the leaked text was looked up. */
   readonly uid?: string;
 }
@@ -225,9 +227,11 @@ class Looking {
               : undefined;
     const privateKey = this.#on.secret ? readPrivateKey(this.#on.secret) : undefined;
     const tried: Tried | undefined =
-      known === undefined && privateKey && ours.state === 'yes'
-        ? await tryKey(account, { clientEmail: email, privateKeyId: id, privateKey })
-        : undefined;
+      known !== undefined
+        ? known.tried
+        : privateKey && ours.state === 'yes'
+          ? await tryKey(account, { clientEmail: email, privateKeyId: id, privateKey })
+          : undefined;
     let live: Observation;
     if (tried?.answer === 'accepted') live = yes(at, 'probe', `${tried.words}${off ? `, though ${off}` : ''}`);
     else if (off === undefined)
@@ -248,6 +252,7 @@ class Looking {
             : unknown(at, 'probe', tried.words));
     return {
       email,
+      ...(tried ? { tried } : {}),
       live,
       possession,
       ours,
@@ -656,7 +661,9 @@ class Looking {
     const swept =
       !walked && root.email !== undefined
         ? notRead
-        : (passed ?? unknown(at, 'log', 'nothing has been contained yet that the log should have passed'));
+        : walked && walked.gaps.length > 0
+          ? unknown(at, 'log', walked.gaps.join('; '))
+          : (passed ?? unknown(at, 'log', 'nothing has been contained yet that the log should have passed'));
     const finding: ProviderFinding = {
       provider: 'gcp',
       account: account.project,

@@ -310,6 +310,7 @@ export const manifest: ProviderManifest = {
         'GenerateAccessToken, GenerateIdToken, SignJwt, SignBlob and all reads, where Data Access logs are off, as they are unless somebody turned them on',
         'what HMAC keys and standard API keys did',
         'other projects than the account entry names',
+        'roles that folders and the organisation give, and who is in which group',
       ],
     },
   ],
