@@ -120,6 +120,8 @@ function faultOrder(body: Record<string, unknown>): FaultOrder {
     ...number('count'),
     ...number('skip'),
     ...number('ms'),
+    ...text('code'),
+    ...number('status'),
   };
 }
 

@@ -6,6 +6,7 @@ export const faultKinds = [
   'answer-twice',
   'throttle',
   'error-500',
+  'refuse',
   'down',
   'slow',
   'hold',
@@ -30,13 +31,16 @@ export interface FaultOrder {
   readonly rhythm?: string;
   /**
    * `lose-reply-after-effect`: the call is done and the connection cut instead of an answer. `answer-twice`: the request is delivered twice,
-   * as a network may do, and the client sees the answer to the first delivery. `throttle` and `error-500`: refused before any effect.
+   * as a network may do, and the client sees the answer to the first delivery. `throttle` and `error-500`: refused before any effect;
+   * `refuse`: by the error `code` instead, with `status` (400).
    * `down`: the connection is cut before any effect. `slow`: delayed by `ms` before any effect. `hold`: the call is done and its answer kept back until the fault is
    * released or taken back, or the connection ends. `html`: a page of somebody in between, 200, instead of any effect. `truncated` and `empty`: the call is done, and of its
    * answer, whatever it was, half arrives or nothing, with status 200.
    */
   readonly kind: FaultKind;
   readonly ms?: number;
+  readonly code?: string;
+  readonly status?: number;
 }
 
 export interface Fault extends FaultOrder {

@@ -3,6 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { authenticate, authorize, checkSession, contextOf } from './access.ts';
 import { Call, type Operation, type Operations, type Service } from './call.ts';
 import { cloudtrail } from './cloudtrail.ts';
+import type { Fault } from './faults.ts';
 import { iam } from './iam.ts';
 import { uuid } from './identifiers.ts';
 import type { LedgerEntry } from './ledger.ts';
@@ -114,6 +115,12 @@ function perform(world: World, d: Delivery): { answer: Answer } | { refusal: Ref
   return refusal === undefined ? { answer: answer ?? {} } : { refusal };
 }
 
+/** The error that a `refuse` orders. */
+function ordered(faults: readonly Fault[]): Refusal | undefined {
+  const fault = faults.find(({ kind }) => kind === 'refuse');
+  return fault && new Refusal(fault.code ?? 'Refused', fault.status ?? 400, 'This was ordered by a test.');
+}
+
 async function readBody(message: IncomingMessage): Promise<Buffer | undefined> {
   const chunks: Buffer[] = [];
   let size = 0;
@@ -170,7 +177,7 @@ async function answer(world: World, message: IncomingMessage, requestId: string)
     },
     delivery: 1,
     reply: lost ? 'lost' : 'sent',
-    ordered: struck('throttle') ? throttled : struck('error-500') ? broken : undefined,
+    ordered: struck('throttle') ? throttled : struck('error-500') ? broken : ordered(faults),
   };
   const outcome = perform(world, delivery);
   if (struck('answer-twice')) perform(world, { ...delivery, delivery: 2, reply: 'lost', requestId: uuid() });

@@ -4,7 +4,7 @@ import { IAMClient } from '@aws-sdk/client-iam';
 import { STSClient } from '@aws-sdk/client-sts';
 import { fault, isFault } from '../../domain/errors.ts';
 import type { Secret } from '../../domain/secret.ts';
-import { faultOf, isGone, metadataOf } from './errors.ts';
+import { Asks, askedBy, faultOf, isGone, metadataOf } from './errors.ts';
 
 /** A key pair to sign with, session token included where there is one. */
 export interface Pair {
@@ -215,13 +215,13 @@ export class Calls {
     return await this.#run(call, true, () => run(this.#clients.iam(1)));
   }
 
-  /** As {@link write}, of a thing that may be gone: false where AWS says that it is not there, true where the call went through. */
+  /** As {@link write}, of a thing that may be gone: false where AWS says that it is not there, or that it is so already, true where the call went through. */
   async writeIfThere(call: string, run: (iam: IAMClient) => Promise<{ $metadata: { requestId?: string | undefined } }>): Promise<boolean> {
     try {
       await this.write(call, run);
       return true;
     } catch (error) {
-      if (isGone(error)) return false;
+      if (isGone(error) || askedBy(call, error) === Asks.DONE) return false;
       throw error;
     }
   }

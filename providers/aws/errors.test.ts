@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { faultOf, isGone, nameOf } from './errors.ts';
+import { type Asks, askedBy, faultOf, isGone, nameOf } from './errors.ts';
 
 const said = (name: string, more: object = {}) =>
   Object.assign(new Error('AccessDenied, says the prose, which nobody reads'), { name }, more);
@@ -59,5 +59,84 @@ describe('errors are told apart by name', () => {
     expect(isGone(said('NoSuchEntityException'))).toBe(true);
     expect(isGone(said('AccessDenied'))).toBe(false);
     expect(nameOf(undefined)).toBe('unknown');
+  });
+});
+
+/** Appendix A of the providers' reference, the rows of AWS: call, what AWS says, what that asks for. */
+const rows: readonly (readonly [string, readonly string[], Asks])[] = [
+  ['iam:UpdateAccessKey', ['ServiceFailureException', 'Throttling', 'ThrottlingException'], 'retry'],
+  ['iam:UpdateAccessKey', ['NoSuchEntityException', 'AccessDenied'], 'stop'],
+  ['iam:UpdateAccessKey', ['TimeoutError'], 'uncertain'],
+  ...[
+    'DeleteAccessKey',
+    'DeleteUserPolicy',
+    'DeleteRolePolicy',
+    'DeleteLoginProfile',
+    'DeleteSigningCertificate',
+    'DeleteSSHPublicKey',
+    'DeleteServiceSpecificCredential',
+  ].flatMap((name) => [
+    [`iam:${name}`, ['NoSuchEntityException'], 'done'] as const,
+    [
+      `iam:${name}`,
+      ['ServiceFailureException', 'ConcurrentModificationException', 'EntityTemporarilyUnmodifiableException'],
+      'retry',
+    ] as const,
+    [`iam:${name}`, ['DeleteConflictException', 'AccessDenied'], 'stop'] as const,
+    [`iam:${name}`, ['TimeoutError'], 'uncertain'] as const,
+  ]),
+  ['iam:CreateAccessKey', ['LimitExceededException', 'NoSuchEntityException'], 'stop'],
+  ['iam:CreateAccessKey', ['TimeoutError', 'ServiceFailureException', 'Throttling'], 'uncertain'],
+  ...['PutUserPolicy', 'PutRolePolicy'].flatMap((name) => [
+    [`iam:${name}`, ['Throttling'], 'retry'] as const,
+    [`iam:${name}`, ['MalformedPolicyDocumentException', 'LimitExceededException', 'UnmodifiableEntityException'], 'stop'] as const,
+    [`iam:${name}`, ['TimeoutError'], 'uncertain'] as const,
+  ]),
+  ['organizations:AttachPolicy', ['DuplicatePolicyAttachmentException'], 'done'],
+  ['organizations:DetachPolicy', ['PolicyNotAttachedException', 'PolicyNotFoundException'], 'done'],
+  ...['AttachPolicy', 'DetachPolicy'].flatMap((name) => [
+    [
+      `organizations:${name}`,
+      ['ConcurrentModificationException', 'PolicyChangesInProgressException', 'TooManyRequestsException'],
+      'retry',
+    ] as const,
+    [
+      `organizations:${name}`,
+      ['ConstraintViolationException', 'AccessDeniedException', 'AWSOrganizationsNotInUseException', 'PolicyTypeNotEnabledException'],
+      'stop',
+    ] as const,
+    [`organizations:${name}`, ['TimeoutError'], 'uncertain'] as const,
+  ]),
+  // The same attachment is no attachment of the other call, and the other way about.
+  ['organizations:AttachPolicy', ['PolicyNotFoundException'], 'stop'],
+  ['organizations:DetachPolicy', ['DuplicatePolicyAttachmentException'], 'stop'],
+  ['cloudtrail:LookupEvents', ['ThrottlingException'], 'retry'],
+  ['cloudtrail:LookupEvents', ['InvalidLookupAttributesException'], 'stop'],
+  ['cloudtrail:LookupEvents', ['InvalidNextTokenException'], 'uncertain'],
+  ['secretsmanager:PutSecretValue', ['InternalServiceError'], 'retry'],
+  ['secretsmanager:PutSecretValue', ['ResourceExistsException', 'LimitExceededException'], 'stop'],
+  ['secretsmanager:PutSecretValue', ['TimeoutError'], 'uncertain'],
+];
+
+describe('what an error asks for', () => {
+  it.each(rows.flatMap(([call, names, answer]) => names.map((name) => [call, name, answer] as const)))(
+    '%s: %s is %s',
+    (call, name, answer) => {
+      // A time-out has no answer, and so no status.
+      expect(askedBy(call, said(name, name === 'TimeoutError' ? {} : answered(name === 'ServiceFailureException' ? 500 : 400)))).toBe(
+        answer,
+      );
+    },
+  );
+
+  it.each([...new Set(rows.map(([call]) => call)), 'iam:ListAccessKeys'])('%s: what nobody knows is uncertain, and never done', (call) => {
+    for (const name of ['SomethingNewException', 'NoSuchEntityish', 'Error', ''])
+      for (const status of [400, 403, 404, 409]) expect(askedBy(call, said(name, answered(status)))).toBe('uncertain');
+    if (!/:(List|Lookup)/.test(call)) expect(askedBy(call, said('SomethingNewException', answered(500)))).toBe('uncertain');
+    expect(askedBy(call, 'a string')).not.toBe('done');
+  });
+
+  it('a fault of our own is read as what it was made of', () => {
+    expect(askedBy('iam:DeleteAccessKey', faultOf(said('NoSuchEntityException', answered(404)), 'iam:DeleteAccessKey', true))).toBe('done');
   });
 });

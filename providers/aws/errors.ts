@@ -38,11 +38,21 @@ const named: Readonly<Record<string, ErrorCode>> = {
   ConcurrentModification: 'provider.unavailable',
   EntityTemporarilyUnmodifiable: 'provider.unavailable',
 
+  PolicyChangesInProgress: 'provider.unavailable',
+
   NoSuchEntity: 'provider.gone',
+  PolicyNotFound: 'provider.gone',
+  PolicyNotAttached: 'provider.gone',
+  ResourceNotFound: 'provider.gone',
 
   LimitExceeded: 'provider.conflict',
   DeleteConflict: 'provider.conflict',
   EntityAlreadyExists: 'provider.conflict',
+  DuplicatePolicyAttachment: 'provider.conflict',
+  DuplicatePolicy: 'provider.conflict',
+  PolicyInUse: 'provider.conflict',
+  ConstraintViolation: 'provider.conflict',
+  ResourceExists: 'provider.conflict',
 
   MalformedPolicyDocument: 'provider.invalid',
   InvalidInput: 'provider.invalid',
@@ -58,7 +68,47 @@ const named: Readonly<Record<string, ErrorCode>> = {
   InvalidAction: 'provider.unsupported',
   UnknownOperation: 'provider.unsupported',
   RegionDisabled: 'provider.unsupported',
+  NotSupportedService: 'provider.unsupported',
+  AWSOrganizationsNotInUse: 'provider.unsupported',
+  PolicyTypeNotEnabled: 'provider.unsupported',
 };
+
+/**
+ * What an error says of the call that got it. `done`: what was wanted is so already. `retry`: nothing has happened, and the same call may go through later. `stop`: it will not, and somebody has to look.
+ * `uncertain`: it may have happened; the world is read before anything is tried again.
+ */
+export const Asks = { DONE: 'done', RETRY: 'retry', STOP: 'stop', UNCERTAIN: 'uncertain' } as const;
+export type Asks = (typeof Asks)[keyof typeof Asks];
+
+/** Errors that say that it is so already, by call: IAM says `NoSuchEntity` of a missing user too, which a read of the user tells apart ({@link whichGone} in account.ts). */
+const doneAlready: Readonly<Record<string, readonly string[]>> = {
+  'iam:DeleteAccessKey': ['NoSuchEntity'],
+  'iam:DeleteUserPolicy': ['NoSuchEntity'],
+  'iam:DeleteRolePolicy': ['NoSuchEntity'],
+  'iam:DeleteLoginProfile': ['NoSuchEntity'],
+  'iam:DeleteSigningCertificate': ['NoSuchEntity'],
+  'iam:DeleteSSHPublicKey': ['NoSuchEntity'],
+  'iam:DeleteServiceSpecificCredential': ['NoSuchEntity'],
+  'organizations:AttachPolicy': ['DuplicatePolicyAttachment'],
+  'organizations:DetachPolicy': ['PolicyNotAttached', 'PolicyNotFound'],
+  'organizations:DeletePolicy': ['PolicyNotFound'],
+};
+
+/** Calls whose repetition makes another thing: they are never sent again unread, whatever the error says of later. */
+const mints = new Set(['iam:CreateAccessKey']);
+/** Errors of reads after which the reading begins anew. */
+const beginAnew = new Set(['InvalidNextToken']);
+const reading = /^[a-z0-9]+:(Get|List|Describe|Lookup|Simulate)/;
+
+/** What the error of a call asks for. `call` is the permission, e.g. `iam:DeleteAccessKey`; an error that nobody knows is `uncertain`, of a read too. */
+export function askedBy(call: string, error: unknown): Asks {
+  const fault = faultOf(error, call, !reading.test(call));
+  const said = String(fault.context['said'] ?? '');
+  if (doneAlready[call]?.includes(said)) return Asks.DONE;
+  if (fault.code === 'provider.uncertain' || beginAnew.has(said)) return Asks.UNCERTAIN;
+  if (fault.code !== 'provider.throttled' && fault.code !== 'provider.unavailable') return Asks.STOP;
+  return mints.has(call) ? Asks.UNCERTAIN : Asks.RETRY;
+}
 
 /** Codes of Node's network layer that mean that no byte of the request arrived. */
 const neverSent = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']);

@@ -381,8 +381,14 @@ export function consumer(id: string, userAgent?: string): NonNullable<World['inv
   };
 }
 
+/** A world in which AWS can be made to refuse in words of the test's choice. */
+export interface AwsWorld extends World {
+  /** Every call that changes something, or every one at all, is refused with that error before any effect. */
+  refuse(which: 'changing' | 'all', code: string, status: number): Promise<void>;
+}
+
 /** Actions that have a conformance run, and how to make a world for each. */
-export const harnesses: readonly { readonly name: string; readonly options: SuiteOptions; readonly open: () => Promise<World> }[] =
+export const harnesses: readonly { readonly name: string; readonly options: SuiteOptions; readonly open: () => Promise<AwsWorld> }[] =
   Object.entries(cases).map(([name, each]) => ({
     name: `aws/${name}`,
     options: { timeout: 60_000, concurrent: true, ...each.options },
@@ -394,7 +400,7 @@ const changingCalls = [...new Set(manifest.actions.flatMap((action) => action.pe
   .filter((name) => name.startsWith('iam:') && !/^iam:(Get|List)/.test(name))
   .map((name) => name.slice('iam:'.length));
 
-async function open(name: string, each: Case): Promise<World> {
+async function open(name: string, each: Case): Promise<AwsWorld> {
   const world = await practice();
   try {
     const leaked = await world.makeUser(user, listing);
@@ -447,6 +453,12 @@ async function open(name: string, each: Case): Promise<World> {
         for (const changing of changingCalls) {
           await world.control.inject({ kind: 'lose-reply-after-effect', service: 'iam', action: changing, ...times });
         }
+      },
+      async refuse(which, code, status) {
+        if (which === 'all') await world.control.inject({ kind: 'refuse', code, status });
+        else
+          for (const changing of changingCalls)
+            await world.control.inject({ kind: 'refuse', service: 'iam', action: changing, code, status });
       },
       calm: () => world.control.clearFaults(),
       async powerless() {
