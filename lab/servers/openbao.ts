@@ -12,6 +12,8 @@ export interface OpenBaoOptions {
   readonly clusterPort?: number;
   readonly auditFile?: string;
   readonly log?: string;
+  /** Opens the storage behind everything to the root token (`sys/raw`), for a test that needs a state which takes the server minutes to come to. */
+  readonly rawStorage?: boolean;
   /** Told of the process as soon as there is one, before it is ready: whoever keeps a list of what to end must not miss it. */
   readonly onPart?: (part: Part) => void;
 }
@@ -44,7 +46,7 @@ export async function startOpenBao(options: OpenBaoOptions): Promise<OpenBaoServ
     configuration,
     `ui = false
 disable_mlock = true
-api_addr = "${address}"
+${options.rawStorage ? 'raw_storage_endpoint = true\n' : ''}api_addr = "${address}"
 cluster_addr = "http://127.0.0.1:${clusterPort}"
 listener "tcp" {
   address = "127.0.0.1:${port}"
