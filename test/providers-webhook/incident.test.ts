@@ -12,14 +12,17 @@ import { initTrust } from '../../audit/trust.ts';
 import { hashOf } from '../../domain/canonical.ts';
 import { type CredentialRef, incidentId } from '../../domain/credential.ts';
 import type { IncidentStatus } from '../../domain/messages.ts';
+import { yes } from '../../domain/observation.ts';
 import { parsePolicy } from '../../domain/policy.schema.ts';
 import { PayloadType } from '../../domain/record.ts';
 import type { Report } from '../../domain/report.ts';
 import { Secret } from '../../domain/secret.ts';
 import { isEnded } from '../../domain/states.ts';
 import { loadInventory } from '../../inventory/index.ts';
+import type { Action, Connection } from '../../providers/contract.ts';
 import { provider as manual } from '../../providers/manual/index.ts';
 import { manifest as manualManifest } from '../../providers/manual/manifest.ts';
+import { manifest as vaultManifest } from '../../providers/vault/manifest.ts';
 import { provider } from '../../providers/webhook/index.ts';
 import { manifest } from '../../providers/webhook/manifest.ts';
 import { workflowCode } from '../../workers/bundle.ts';
@@ -43,7 +46,14 @@ beforeAll(() => {
   Runtime.install({ logger: new DefaultLogger('WARN'), telemetryOptions: { logging: { filter: 'OFF', forward: {} } } });
 });
 
-async function engineAt(at: Place, credential: CredentialRef, settings: Record<string, unknown>) {
+interface Wanted {
+  readonly settings?: Record<string, unknown>;
+  readonly inventory?: string;
+  /** The store that a successor goes to, where the inventory has one. */
+  readonly vault?: Connection;
+}
+
+async function engineAt(at: Place, credential: CredentialRef, { settings = {}, inventory: inventoryText = '', vault }: Wanted) {
   const home = mkdtempSync(join(tmpdir(), 'webhook-incident-'));
   closing.push(() => rmSync(home, { recursive: true, force: true }));
   const code = await workflowCode();
@@ -51,7 +61,10 @@ async function engineAt(at: Place, credential: CredentialRef, settings: Record<s
     keys: join(home, 'keys'),
     trust: join(home, 'trust.yaml'),
     people: join(home, 'people.yaml'),
-    accounts: [{ provider: 'webhook', account }],
+    accounts: [
+      { provider: 'webhook', account },
+      { provider: 'vault', account: 'main' },
+    ],
     persons: [
       { id: 'ada', name: 'Ada', roles: ['responder', 'approver'], passphrase },
       { id: 'ben', name: 'Ben', roles: ['approver', 'security-lead'], passphrase },
@@ -68,8 +81,14 @@ async function engineAt(at: Place, credential: CredentialRef, settings: Record<s
   });
   closing.push(() => environment.teardown());
   const policy = parsePolicy(policyText, 'default.yaml');
-  const inventory = loadInventory('v: 1\nrepositories:\n  - { match: github.com/acme/public, visibility: public }\n', 'inventory.yaml');
-  const accounts = [{ provider: 'webhook', account, mode: 'act' as const, credentials: '', settings: {} }];
+  const inventory = loadInventory(
+    `v: 1\nrepositories:\n  - { match: github.com/acme/public, visibility: public }\n${inventoryText}`,
+    'inventory.yaml',
+  );
+  const accounts = [
+    { provider: 'webhook', account, mode: 'act' as const, credentials: '', settings: {} },
+    ...(vault ? [{ provider: 'vault', account: 'main', mode: 'act' as const, credentials: '', settings: {} }] : []),
+  ];
   const configuration = configured(accounts, policyText, {
     recheckMs: 200,
     pace: { heartbeatMs: 3_000, retryCeilingMs: 1_000, stuckAfterMs: 20_000 },
@@ -103,6 +122,17 @@ async function engineAt(at: Place, credential: CredentialRef, settings: Record<s
     timing,
     ownTargets: [],
   };
+  const ofVault = paths.providers['vault-main'] as string;
+  const store: ProviderDeps | undefined = vault && {
+    ...common(ofVault).deps,
+    provider: 'vault',
+    account: 'main',
+    mode: 'act',
+    connection: vault,
+    sealing: createSealing({ drop, keys: readKeys(join(ofVault, 'sealing')), trust: () => made.trust, engine }),
+    timing,
+    ownTargets: [],
+  };
   const shared = { connection: environment.nativeConnection, namespace: environment.namespace ?? 'default', dataConverter };
   const workers = await Promise.all([
     Worker.create({
@@ -116,7 +146,7 @@ async function engineAt(at: Place, credential: CredentialRef, settings: Record<s
         accounts,
         policy: () => ({ policy, hash: hashOf(policy), text: policyText }),
         inventory: () => inventory,
-        manifests: { webhook: manifest, manual: manualManifest },
+        manifests: { webhook: manifest, vault: vaultManifest, manual: manualManifest },
         client: environment.client,
         workflowCode: code,
         codecs: [codec],
@@ -124,6 +154,7 @@ async function engineAt(at: Place, credential: CredentialRef, settings: Record<s
       }),
     }),
     Worker.create({ ...shared, taskQueue: `tourniquet-webhook-${account}`, activities: createProviderActivities(webhook) }),
+    ...(store ? [Worker.create({ ...shared, taskQueue: 'tourniquet-vault-main', activities: createProviderActivities(store) })] : []),
     Worker.create({ ...shared, taskQueue: 'tourniquet-manual-manual', activities: createProviderActivities(byHand) }),
   ]);
   const running = workers.map((worker) => worker.run());
@@ -200,6 +231,46 @@ async function engineAt(at: Place, credential: CredentialRef, settings: Record<s
   };
 }
 
+/** A store that is played: it opens what the mint has sealed to it, hands it out, and its consumer then uses it. */
+function playedStore(live: Map<string, string>, use: (id: string) => void): Connection {
+  const now = (): string => new Date().toISOString();
+  const done = (more: object = {}) => ({ outcome: 'changed' as const, acceptedAt: now(), requestIds: [], ...more });
+  const actions = Object.fromEntries(
+    vaultManifest.actions.map((own): [string, Action] => [
+      own.name,
+      {
+        manifest: own,
+        capture: async () => ({}),
+        async apply(_target, _before, context) {
+          const minted = context.made[String(context.params.mint)];
+          if (own.name === 'stage-secret') {
+            const secret = await context.sealing.open(minted?.sealed as never, minted?.keyId ?? '', `mint:${minted?.accessKeyId}`);
+            live.set('staged', secret.reveal());
+            return done({ made: { stagedPath: 'kv/ci/billing--staged/1', version: '1', accessKeyId: minted?.accessKeyId ?? '' } });
+          }
+          if (own.name === 'distribute-secret') {
+            live.set('live', live.get('staged') ?? '');
+            use((JSON.parse(live.get('live') ?? '{}') as { accessKeyId: string }).accessKeyId);
+          }
+          return done();
+        },
+        probe: async () => ({ observation: yes(now(), 'administrator', 'seen'), effectiveAt: now(), requestIds: [] }),
+        ...(own.reversibility === 'reversible'
+          ? { revert: async () => ({ outcome: 'already' as const, requestIds: [], observation: yes(now(), 'administrator', 'as it was') }) }
+          : {}),
+      },
+    ]),
+  );
+  return {
+    provider: 'vault',
+    account: 'main',
+    check: async () => [],
+    look: () => Promise.reject(new Error('nobody looks')),
+    actions,
+    close: async () => undefined,
+  };
+}
+
 describe('an incident of a credential of a team’s own system', () => {
   it('is contained unasked, replaced by hand, revoked once people have agreed, and comes to its end', async () => {
     const at = await place();
@@ -224,11 +295,46 @@ describe('an incident of a credential of a team’s own system', () => {
     expect(at.calls.filter(({ changed }) => changed).map(({ permission }) => permission)).toEqual(['contain', 'revoke']);
   }, 120_000);
 
+  it('is replaced where a store is known: minted once, sealed, handed out, seen used, the old one seen quiet, and then revoked', async () => {
+    const at = await place();
+    closing.push(() => at.close());
+    const credential = provider.identify('webhook:billing/leaked')?.credential as CredentialRef;
+    const live = new Map<string, string>();
+    const vault = playedStore(live, (id) => {
+      const again = setInterval(
+        () => at.keys.get(id)?.uses.push({ at: new Date().toISOString(), what: 'invoice.read', by: 'build/2', from: '10.1.0.7' }),
+        50,
+      );
+      closing.push(() => clearInterval(again));
+    });
+    const inventory = `stores:
+  - { id: ci, provider: vault, account: main, path: kv/ci/billing, fields: { accessKeyId: id, secret: secret }, principal: "webhook.credential:leaked/billing" }
+consumers:
+  - { id: build, name: build, owner: team-ci, contact: ci@example.test, store: ci, overlap: true, rereads: 1s, criticality: production, seenAs: { userAgent: build } }
+`;
+    const engine = await engineAt(at, credential, { inventory, vault });
+    const ended = await engine.until(
+      ({ state }) => isEnded(state),
+      () => true,
+    );
+    expect([ended.state, ended.contained, ended.rotated]).toEqual(['closed', 'yes', 'yes']);
+    const successors = [...at.keys.values()].filter(({ mintedBy }) => mintedBy !== undefined);
+    expect(successors.map(({ state }) => state)).toEqual(['active']);
+    expect(JSON.parse(live.get('live') ?? '{}')).toEqual({ accessKeyId: successors[0]?.id, secret: successors[0]?.secret });
+    expect(at.keys.get('leaked')?.state).toBe('revoked');
+    expect(at.calls.filter(({ changed }) => changed).map(({ permission }) => permission)).toEqual([
+      'contain',
+      'mint',
+      'activate',
+      'revoke',
+    ]);
+  }, 120_000);
+
   it('of a system that cannot undo is revoked only once people have agreed', async () => {
     const at = await place();
     closing.push(() => at.close());
     const credential = provider.identify('webhook-one-way:billing/leaked')?.credential as CredentialRef;
-    const engine = await engineAt(at, credential, { reversible: false });
+    const engine = await engineAt(at, credential, { settings: { reversible: false } });
     const asked = await engine.until(({ gates }) => gates.some(({ state }) => state === 'open'));
     expect(at.keys.get('leaked')?.state).toBe('active');
     expect(asked.gates.map(({ reason }) => reason)).toContain('irreversible');
