@@ -3,7 +3,7 @@ import { codeOf, fault, isFault } from '../../domain/errors.ts';
 import { type GithubToken, githubTokenHash, readGithubToken } from '../../domain/github-token.ts';
 import { yes } from '../../domain/observation.ts';
 import type { Target } from '../../domain/plan.ts';
-import type { Secret } from '../../domain/secret.ts';
+import { Secret } from '../../domain/secret.ts';
 import type { Probed, StepContext } from '../contract.ts';
 import { type Api, agentWord, type Calls } from './api.ts';
 
@@ -115,7 +115,8 @@ export async function leakedToken(
       // Another token than the one that was planned for must not be revoked in its name.
       if (token === undefined || token.sha256 !== sha256 || token.kind !== kind)
         throw fault('provider.conflict', { token: sha256, because: 'what was sealed is another text than the token' });
-      return { secret, token };
+      // Sent with a line's end behind it, GitHub says yes and revokes nothing.
+      return { secret: new Secret(secret.reveal().trim()), token };
     } catch (error) {
       if (codeOf(error) !== 'record.unreadable' || kind === 'github.installation-token') throw error;
     }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { codeOf, fault } from '../../domain/errors.ts';
 import { githubTokenHash } from '../../domain/github-token.ts';
 import { no, type Observation, unknown, yes } from '../../domain/observation.ts';
+import { Secret } from '../../domain/secret.ts';
 import type { OwnThing } from '../../domain/self.ts';
 import type { AccountConfig, Action, Connection } from '../contract.ts';
 import { GithubAccount } from './account.ts';
@@ -73,7 +74,8 @@ function keysOf({ account, credentials }: AccountConfig): Keys {
   });
   return {
     apps: Object.fromEntries(apps),
-    ...(token === undefined ? {} : { token }),
+    // A file that holds it may end in a line's end, which no header may.
+    ...(token === undefined ? {} : { token: new Secret(token.reveal().trim()) }),
     ...(appId === undefined || privateKey === undefined || installationId === undefined
       ? {}
       : { responder: { appId: appId.reveal(), privateKey, installationId: installationId.reveal() } }),

@@ -150,7 +150,9 @@ async function lookAtToken(account: GithubAccount, on: Look): Promise<Looked> {
       ? await tryToken(account, on.secret, token, on.signal)
       : undefined;
   const client =
-    matches && on.secret !== undefined && token !== undefined ? await askClient(account, calls, on.secret.reveal(), token) : undefined;
+    matches && on.secret !== undefined && token !== undefined
+      ? await askClient(account, calls, on.secret.reveal().trim(), token)
+      : undefined;
 
   const owner = standing.owner ?? tried?.login ?? client?.login;
   const scopes = tried?.scopes ?? client?.scopes ?? standing.scopes;

@@ -1,13 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { hashOf } from '../../domain/canonical.ts';
-import type { Plan } from '../../domain/plan.ts';
+import type { DoneStep, Plan } from '../../domain/plan.ts';
 import { Secret } from '../../domain/secret.ts';
+import { containedExtent } from '../../planning/facts.ts';
 import { knowledgeOf } from '../../planning/kinds/index.ts';
 import { planRound } from '../../planning/plan.ts';
 import { brokenRules } from '../../planning/rules.ts';
 import { manifests } from '../../providers/manifests.ts';
+import { octokit } from '../lab-github/world.ts';
 import { a } from '../planning/fixtures.ts';
-import { credentialOf, lookOf, type Practice, practice } from './practice.ts';
+import { credentialOf, lookOf, type Practice, practice, timing } from './practice.ts';
 
 let world: Practice;
 beforeEach(async () => {
@@ -80,6 +82,30 @@ describe('a classic token in public, with leave given beforehand', () => {
     world.hand.addDeployKey('acme', 'shop', { title: 'production', addedBy: 'olga', lastUsedAgoMs: 3_600_000, ageMs: 86_400_000 });
     expect(revocationIn(await planAbout(leaked.token))?.gate).toBeUndefined();
   });
+});
+
+it.each([true, false])('what is revoked is contained, whether or not the log shows its end: %s', async (revocationLogged) => {
+  world.hand.settings({ revocationLogged });
+  const leaked = world.hand.mint({ form: 'classic', login: 'ci-bot', scopes: ['repo'] });
+  const first = await planAbout(leaked.token);
+  const step = revocationIn(first);
+  if (!step) throw new Error('nothing is revoked');
+  await octokit(world.sim).request('POST /credentials/revoke', { credentials: [leaked.token] });
+  world.hand.advance(timing.propagationMs + 1);
+  const effectiveAt = new Date(world.hand.clock().now).toISOString();
+  const done: DoneStep[] = [{ round: 1, step, state: 'done', effectiveAt }];
+  const { finding } = await (await world.connect()).look(lookOf(leaked.token, { containedAt: effectiveAt }));
+  expect([finding.live.state, finding.swept.state]).toEqual([revocationLogged ? 'no' : 'unknown', 'yes']);
+  const assessment = a.assessment(finding, { credential: credentialOf(leaked.token), exposure: 'public', sealed });
+  expect(containedExtent(assessment, done, manifests)).toBe('yes');
+  const input = a.input(assessment, {
+    round: 2,
+    now: finding.providerTime,
+    done,
+    inventory: a.inventory({ consumers: [], stores: [], exposure: 'public' }),
+    manifests,
+  });
+  expect(planRound(input).steps.map((each) => each.action)).not.toContain('github/revoke-token');
 });
 
 it('an installation’s token is ended, and its installation can be suspended and let work again', async () => {

@@ -111,6 +111,15 @@ describe('where a token may not be tried', () => {
   });
 });
 
+it('a token that was sealed with a line’s end behind it is revoked all the same', async () => {
+  const leaked = world.hand.mint({ form: 'classic', login: 'otto' });
+  const revoke = await revokeOf();
+  const { context, target } = withToken(`${leaked.token}\n`, credentialOf(leaked.token));
+  await revoke.apply({ ...target, sha256: leaked.sha256 }, { deployKeys: [], unread: [] }, context);
+  world.hand.advance(timing.propagationMs + 1);
+  expect(world.hand.isAccepted(leaked.token)).toBe(false);
+});
+
 describe('what is not sent', () => {
   it('another token than the one that was planned for', async () => {
     const leaked = world.hand.mint({ form: 'classic', login: 'otto' });
