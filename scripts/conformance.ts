@@ -1,6 +1,8 @@
 // `npm run conformance`: every action of every provider against every claim of the contract, in the simulators and on the real servers; then planted defects against the claims. `npm run conformance -- aws` plays the providers
 // named, `-- aws/disable-key` those actions. Fails where a claim is red, an action has no harness, or a defect falls to another claim than the one it was planted for. Ends with `N passed, N failed`.
-import { existsSync, readdirSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { ProviderManifest } from '../domain/manifest.ts';
@@ -105,6 +107,60 @@ function sayTable(verdicts: readonly Verdict[]): void {
   say('✓ green  ✗ red  · void for an action of its kind  n not kept, with the reason above\n');
 }
 
+interface Played {
+  readonly testResults: readonly {
+    readonly name: string;
+    readonly status: string;
+    readonly assertionResults: readonly { readonly ancestorTitles: readonly string[]; readonly title: string; readonly status: string }[];
+  }[];
+}
+
+/**
+ * The traps of the providers' reference: a naive script, which is the defect and has to leave somebody in, and beside it the engine, which has not. They are tests of a runner of their own; here each of them is
+ * counted. A trap of which only the simulator's side is played (AWS: the engine's side stands in test/planning and test/engine) is one all the same.
+ */
+function playTraps(): void {
+  const folder = mkdtempSync(join(tmpdir(), 'tourniquet-traps-'));
+  const file = join(folder, 'traps.json');
+  try {
+    spawnSync(
+      process.execPath,
+      [
+        join(root, 'node_modules', 'vitest', 'vitest.mjs'),
+        'run',
+        'test/traps',
+        'test/lab-aws/traps.test.ts',
+        '--reporter=json',
+        `--outputFile=${file}`,
+      ],
+      { cwd: root, stdio: ['ignore', 'ignore', 'ignore'] },
+    );
+    const { testResults } = JSON.parse(readFileSync(file, 'utf8')) as Played;
+    const seen = new Set<number>();
+    for (const each of testResults) {
+      if (each.assertionResults.length === 0) {
+        count(false);
+        say(`RED      ${each.name.slice(root.length)}: it could not be loaded`);
+      }
+      for (const { ancestorTitles, title, status } of each.assertionResults) {
+        if (status !== 'passed' && status !== 'failed') continue;
+        const words = [...ancestorTitles, title];
+        const number = words.map((text) => /^(?:traps? )?(\d{1,2})(?::|\b.*:)/i.exec(text)?.[1]).find((text) => text !== undefined);
+        if (number !== undefined) seen.add(Number(number));
+        count(status === 'passed');
+        say(`${status === 'passed' ? 'green   ' : 'RED     '} trap ${number ?? '–'} · ${words.join(' · ')}`);
+      }
+    }
+    const missing = Array.from({ length: 25 }, (_, at) => at + 1).filter((number) => !seen.has(number));
+    if (missing.length > 0) say(`traps that are not played by these files: ${missing.join(', ')}`);
+  } catch {
+    count(false);
+    say('RED      traps: the runner left no report');
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
 const found = await discover();
 const entries = found.entries.filter((entry) => isWanted(entry.name));
 const verdicts = await judgeAll(entries, { said: sayVerdict });
@@ -138,6 +194,8 @@ for (const fall of await playProviderMutants(
   entries,
 ))
   sayFall(fall);
+
+if (wanted.length === 0) playTraps();
 
 if (passed === 0 && failed === 0) failed = 1;
 say(`${passed} passed, ${failed} failed`);
