@@ -9,6 +9,7 @@ import { readKey, readKeys } from '../../audit/keys.ts';
 import { createSealing, sealFor } from '../../audit/sealing.ts';
 import { signerFrom } from '../../audit/signing.ts';
 import { initTrust } from '../../audit/trust.ts';
+import type { TourniquetClient } from '../../client/index.ts';
 import { hashOf } from '../../domain/canonical.ts';
 import { type CredentialRef, incidentId } from '../../domain/credential.ts';
 import type { IncidentStatus } from '../../domain/messages.ts';
@@ -27,6 +28,7 @@ import { provider } from '../../providers/webhook/index.ts';
 import { manifest } from '../../providers/webhook/manifest.ts';
 import { workflowCode } from '../../workers/bundle.ts';
 import { found } from '../audit/house.ts';
+import { Hunt, throughFiles, throughRuns, throughStore } from '../canary/hunt.ts';
 import { type Place, place } from './bench.ts';
 
 /*
@@ -207,6 +209,14 @@ async function engineAt(at: Place, credential: CredentialRef, { settings = {}, i
   };
   return {
     status,
+    /** Everywhere that something was written down: history as it stands and decoded, store and records, files but the keys'. */
+    async hunt(secrets: Readonly<Record<string, string>>): Promise<Hunt> {
+      const hunt = new Hunt(secrets);
+      await throughRuns(hunt, { temporal: environment.client } as unknown as TourniquetClient, [codec]);
+      await throughStore(hunt, judge.deps.store, join(home, 'store'));
+      throughFiles(hunt, home, ['keys']);
+      return hunt;
+    },
     /** Waits for a status; on the way every open gate that `answer` is true of is approved, by both people. */
     async until(
       what: (status: IncidentStatus) => boolean,
@@ -328,6 +338,16 @@ consumers:
       'activate',
       'revoke',
     ]);
+
+    // Neither what both sides sign with nor any credential's secret is anywhere; an id, which is no secret, shows that the hunt finds what is there.
+    const hunted = await engine.hunt({
+      'the signing secret': at.secret,
+      'its bytes': at.secret.slice('whsec_'.length),
+      ...Object.fromEntries([...at.keys.values()].map(({ id, secret }) => [`the secret of ${id}`, secret])),
+    });
+    expect(hunted.findings).toEqual([]);
+    const control = await engine.hunt({ 'the id of the successor': successors[0]?.id ?? '' });
+    expect(new Set(control.findings.map(({ kind }) => kind))).toContain('record');
   }, 120_000);
 
   it('of a system that cannot undo is revoked only once people have agreed', async () => {
