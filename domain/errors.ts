@@ -207,6 +207,13 @@ export const registry = {
     false,
     'Have a person with the role security-lead or approver in the trust now in force sign it: `tourniquet trust sign`.',
   ),
+  'trust.no-leave': entry(
+    'The standing authorisation gives no leave',
+    403,
+    4,
+    false,
+    'Two persons with the role approver or security-lead sign it: `tourniquet authorise FILE --as PERSON`. `tourniquet authorise` shows those in force.',
+  ),
   'trust.rolled-back': entry(
     'The trust file is older than the one in force',
     403,

@@ -25,6 +25,7 @@ export const commands: Readonly<Record<string, () => Promise<{ readonly command:
   'trust propose': () => import('./trust-propose.ts'),
   'trust sign': () => import('./trust-sign.ts'),
   'trust publish': () => import('./trust-publish.ts'),
+  authorise: () => import('./authorise.ts'),
   'decision sign': () => import('./decision-sign.ts'),
   connect: () => import('./connect.ts'),
   doctor: () => import('./doctor.ts'),

@@ -76,6 +76,20 @@ export const exitCases: Readonly<
     { argv: ['trust', 'publish', '--keys', 'elsewhere'], exit: 4, code: 'key.missing' },
     { argv: ['trust', 'publish'], exit: 4, code: 'trust.gap' },
   ],
+  authorise: [
+    { argv: ['authorise'], exit: 0 },
+    { argv: ['authorise', 'nowhere.yaml', '--as', 'alice'], exit: 2, code: 'file.missing' },
+    { argv: ['authorise', 'trust.yaml', '--kind', 'github.token', '--reason', 'x', '--as', 'alice'], exit: 2, code: 'file.exists' },
+    { argv: ['authorise', 'new.yaml', '--kind', 'github.token', '--as', 'alice'], exit: 2, code: 'usage.invalid' },
+    {
+      argv: ['authorise', 'new.yaml', '--kind', 'github.token', '--reason', 'x', '--valid', '900d', '--as', 'alice'],
+      exit: 2,
+      code: 'file.invalid',
+    },
+    { argv: ['authorise', 'new.yaml', '--kind', 'github.token', '--reason', 'x', '--as', 'nobody'], exit: 4, code: 'key.missing' },
+    { argv: ['authorise', 'people.yaml', '--publish'], exit: 2, code: 'file.invalid' },
+    { argv: ['authorise', '--withdraw', 'auth_none'], exit: 2, code: 'usage.invalid' },
+  ],
   'decision sign': [{ argv: ['decision', 'sign', 'deadbeef', '--verdict', 'perhaps'], exit: 2, code: 'usage.invalid' }],
   conformance: [
     { argv: ['conformance'], exit: 2, code: 'usage.invalid' },
