@@ -49,7 +49,7 @@ export function startPart(
   name: string,
   command: string,
   args: readonly string[],
-  options: { log: string; env?: Record<string, string>; cwd?: string },
+  options: { log: string; env?: Record<string, string>; cwd?: string; uid?: number; gid?: number },
 ): Part {
   mkdirSync(dirname(options.log), { recursive: true, mode: 0o700 });
   const out = openSync(options.log, 'a', 0o600);
@@ -57,6 +57,8 @@ export function startPart(
     stdio: ['ignore', out, out],
     env: { ...practiceEnvironment(), TZ: 'UTC', ...options.env },
     ...(options.cwd ? { cwd: options.cwd } : {}),
+    ...(options.uid === undefined ? {} : { uid: options.uid }),
+    ...(options.gid === undefined ? {} : { gid: options.gid }),
     detached: true,
   });
   closeSync(out);
