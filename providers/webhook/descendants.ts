@@ -6,6 +6,9 @@ import type { Patience } from './endpoint.ts';
 import { Kind } from './identify.ts';
 import { descendantsSchema, type Named, Operation, State } from './wire.ts';
 
+/** What can be ended by nothing that is done to itself. */
+export const derivedKind = 'webhook.derived';
+
 /** What a credential has made, as its endpoint tells it. */
 export interface Progeny {
   readonly nodes: readonly GraphNode[];
@@ -17,8 +20,17 @@ export interface Progeny {
   readonly message: string;
 }
 
-/** Asks what the credential has made. A list that is not complete is shown and proves nothing. */
-export async function descendantsOf(account: WebhookAccount, root: Named, rootNode: string, patience: Patience): Promise<Progeny> {
+/**
+ * Asks what the credential has made. A list that is not complete is shown and proves nothing. `reversible`: whether a containment can be taken back here, which makes out of which kind those are that can be ended by their
+ * own id.
+ */
+export async function descendantsOf(
+  account: WebhookAccount,
+  root: Named,
+  rootNode: string,
+  reversible: boolean,
+  patience: Patience,
+): Promise<Progeny> {
   const { value, at, message } = await account.endpoint.ask(Operation.LIST_DESCENDANTS, { credential: root }, descendantsSchema, patience);
   const provenance: Provenance = {
     source: 'endpoint',
@@ -30,7 +42,7 @@ export async function descendantsOf(account: WebhookAccount, root: Named, rootNo
   const edges: GraphEdge[] = [];
   const standing: string[] = [];
   for (const each of value.descendants) {
-    const kind = each.controllable ? Kind.CREDENTIAL : 'webhook.derived';
+    const kind = each.controllable ? (reversible ? Kind.CREDENTIAL : Kind.ONE_WAY) : derivedKind;
     const live = livenessOf(each.state, at, `the endpoint says ${each.state}; message ${message}`);
     const credential: CredentialNode = {
       kind,

@@ -4,8 +4,7 @@ import { no, type Observation, unknown, yes } from '../../domain/observation.ts'
 import { stepKey } from '../../domain/plan.ts';
 import type { Look, Looked } from '../contract.ts';
 import { type Before, capabilitiesOf, type WebhookAccount } from './account.ts';
-import { descendantsOf, livenessOf, type Progeny } from './descendants.ts';
-import { Kind } from './identify.ts';
+import { derivedKind, descendantsOf, livenessOf, type Progeny } from './descendants.ts';
 import { manifest } from './manifest.ts';
 import { evidenceOf, isSeenAs } from './watching.ts';
 import { type IdentifiedAnswer, identifiedSchema, type Named, Operation, State } from './wire.ts';
@@ -24,13 +23,16 @@ export async function look(account: WebhookAccount, on: Look): Promise<Looked> {
   const full = on.depth === 'full';
   const since = on.since ?? new Date(Date.now() - 30 * day).toISOString();
   const { value: able } = await capabilitiesOf(account, on);
+  const reversible = account.settings.reversible && able.reversible;
   const offers = (operation: Operation): boolean => able.operations.includes(operation);
   const evidence = full && offers(Operation.EVIDENCE) ? await settled(account, credential, since, on) : undefined;
   const secret = on.secret !== undefined && account.settings.passSecret.includes('identify') ? { secret: on.secret.reveal() } : {};
   const [who, members] = offers(Operation.IDENTIFY) ? [Operation.IDENTIFY, secret] : [Operation.CHECK, {}];
   const known = await account.endpoint.ask(who, { credential, ...members }, identifiedSchema, on);
   const progeny =
-    full && offers(Operation.LIST_DESCENDANTS) ? await descendantsOf(account, credential, nodeId(on.credential), on) : undefined;
+    full && offers(Operation.LIST_DESCENDANTS)
+      ? await descendantsOf(account, credential, nodeId(on.credential), reversible, on)
+      : undefined;
   return told(account, on, {
     at: known.at,
     ours: oursOf(known.value, known.at, known.message),
@@ -39,7 +41,7 @@ export async function look(account: WebhookAccount, on: Look): Promise<Looked> {
     ...(evidence ? { evidence } : {}),
     ...(progeny ? { progeny } : {}),
     maxDerivedTtl: longer(account.settings.maxDerivedTtl, able.maxDerivedTtl),
-    reversible: account.settings.reversible && able.reversible,
+    reversible,
   });
 }
 
@@ -148,7 +150,7 @@ function beforesOf(
     const root = credential === finding.graph.nodes[0]?.credential;
     if (root) enter(credential, { state: known.state, ...(known.reversibleBy === undefined ? {} : { heldBy: known.reversibleBy }) });
     // Whose containment an older one is the list does not say: an undo leaves what is not its own all the same.
-    else if (credential.kind === Kind.CREDENTIAL) enter(credential, { state: credential.status as Before['state'] });
+    else if (credential.kind !== derivedKind) enter(credential, { state: credential.status as Before['state'] });
   }
   return befores;
 }

@@ -210,6 +210,9 @@ describe('a look', () => {
     ]);
     const oneWay = await looked(await at.connect({ settings: { reversible: false } }), credential);
     expect(Object.keys(oneWay.befores)).toHaveLength(2);
+    expect(oneWay.finding.descendants, 'and what can be ended only for good is of the kind that says so').toEqual([
+      'webhook.one-way:other/billing',
+    ]);
   });
 
   it('stops what was made with the credential, as the endpoint says, once that is contained', async () => {
