@@ -216,7 +216,7 @@ export function routeOf(
   const inName = Object.values(credential.locator).flatMap((each) => knowledge?.principal(each, '')?.account || []);
   const named = credential.locator.accessKeyId
     ? readAwsKeyId(credential.locator.accessKeyId)?.account
-    : (credential.locator.account ?? inName[0]);
+    : (credential.locator.account ?? credential.locator.system ?? inName[0]);
   const entry = named ? candidates.find((each) => each.account === named) : candidates.length === 1 ? candidates[0] : undefined;
   return entry ? { provider: entry.provider, account: entry.account, handled: true } : manual;
 }

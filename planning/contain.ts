@@ -92,6 +92,7 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
     const planned = disables.some((each) => each.state === 'planned');
 
     const denyLever = knowledge.deny(principal);
+    const lives = knowledge.wakesFor(principal);
     const deny = own
       ? options.root && wantsDeny(view)
       : denyLever !== undefined &&
@@ -102,6 +103,8 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
             provider: knowledge.provider,
             account: principal.account,
             lever: denyLever,
+            // Its undo, too, must not wake what was made before.
+            ...(lives !== undefined && Number.isFinite(lives) && lives > 0 ? { params: { maxLifeSeconds: lives } } : {}),
             impact: own && view.consumers.length > 0 ? 'outage' : 'none',
             affects: own ? view.consumers.map((each) => each.id) : [],
           })
@@ -336,10 +339,10 @@ export function offKeys({ reach, knowledge }: View, draft: Draft, principal: Pri
     const member =
       step &&
       reach.members.find((each) => each.principal && pulls(step, knowledge.provider, turnOff(knowledge, each.credential, each.principal)));
-    if (member) keys.add(knowledge.nameOf(member.credential));
+    if (member && knowledge.isKey(member.credential)) keys.add(knowledge.nameOf(member.credential));
   }
   for (const member of reach.members) {
-    if (member.principal?.id === principal.id && knowledge.standsAlone(member.credential) && member.standing === Standing.OFF)
+    if (member.principal?.id === principal.id && knowledge.isKey(member.credential) && member.standing === Standing.OFF)
       keys.add(knowledge.nameOf(member.credential));
   }
   return [...keys].sort();

@@ -1,5 +1,5 @@
 import type { Consumer, Store } from '../domain/assessment.ts';
-import type { Residual } from '../domain/credential.ts';
+import type { CredentialRef, Residual } from '../domain/credential.ts';
 import { liftedBy, liftOf } from '../domain/lifts.ts';
 import { type ActionManifest, actionOf, type ProviderManifest } from '../domain/manifest.ts';
 import type { GateReason, PlanGate, PlanStep, PredictedOutage } from '../domain/plan.ts';
@@ -38,6 +38,8 @@ export interface View {
   readonly secretsRead: readonly string[];
   readonly manifests: Readonly<Record<string, ProviderManifest>>;
   readonly protectedTargets: ReadonlySet<string>;
+  /** The leaked credential by the name that it was reported by, which is all that a worker takes a standing authorisation for. */
+  readonly reported: CredentialRef;
   /** What is in use and would die with the leaked credential if that action ended it, by node id. */
   readonly casualties: (action: string) => readonly string[];
   /** The leaked secret, sealed, where it was proven real. */
@@ -104,7 +106,7 @@ export function fill(template: string, values: Readonly<Record<string, unknown>>
 
 /** A plan in the making. */
 export class Draft {
-  readonly view: Pick<View, 'round' | 'verdict' | 'claim' | 'asking' | 'manifests' | 'protectedTargets' | 'casualties'> & {
+  readonly view: Pick<View, 'round' | 'verdict' | 'claim' | 'asking' | 'manifests' | 'protectedTargets' | 'casualties' | 'reported'> & {
     readonly reach: Reach;
   };
   readonly steps: PlanStep[] = [];
@@ -284,6 +286,7 @@ export class Draft {
     const { authorised } = this.view.verdict;
     if (
       wish.standing &&
+      Object.values(this.view.reported.locator).every((each) => Object.values(wish.lever.target).includes(each)) &&
       authorised &&
       manifest.reversibility === 'irreversible' &&
       !wish.gate &&

@@ -108,7 +108,8 @@ export function reachOf(
   const root: CredentialNode = {
     ...(rootNode ?? assessment.credential),
     kind: assessment.credential.kind,
-    locator: assessment.credential.locator,
+    // What a look has found out about it beside the name that it was reported by.
+    locator: { ...rootNode?.locator, ...assessment.credential.locator },
     live: finding.live,
     ...(rootNode?.principal || !finding.principal ? {} : { principal: finding.principal }),
   };

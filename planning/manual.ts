@@ -1,3 +1,4 @@
+import { templateFor } from '../providers/manual/manifest.ts';
 import type { Draft } from './draft.ts';
 import type { PlanInput } from './input.ts';
 
@@ -23,6 +24,7 @@ export function tellOwner(input: PlanInput, draft: Draft): void {
 /** No provider handles it: a person does everything, in words, and signs for each part. Until then it is not contained. */
 export function byHandOnly(input: PlanInput, draft: Draft): void {
   const { assessment, inventory } = input;
+  const words = templateFor(assessment.credential.kind);
   const { root } = draft.view.reach;
   const owner = inventory.owner ? ` Its owner is ${inventory.owner}.` : ' Nobody is known to own it: find out who does first.';
   draft.note(
@@ -30,12 +32,13 @@ export function byHandOnly(input: PlanInput, draft: Draft): void {
       ? `Whose ${root.title} is could not be found out, so the engine cannot act on it.${owner}`
       : `No provider here handles ${assessment.credential.kind}, so a person does what is to be done.${owner}`,
   );
+  if (words.survives.length > 0) draft.note(`What survives its end: ${words.survives.join(' ')}`);
   const contained = draft.wantManual({
     action: 'contain',
     target: { credential: root.id },
     subject: root.id,
     title: `By hand: make ${root.title} useless, and see it refused`,
-    byHand: `Turn ${root.id} off at the system that accepts it, together with everything made with it, and try it to see it refused.${owner}`,
+    byHand: `${words.contain} It is ${root.id}.${words.takesAlong ? ` ${words.takesAlong}` : ''} Proof: ${words.proof}${owner}`,
     question: `Has ${root.title} been turned off by hand, and been seen refused?${owner}`,
     phase: 'contain',
     impact: 'possible',
@@ -45,7 +48,7 @@ export function byHandOnly(input: PlanInput, draft: Draft): void {
     target: { principal: root.id },
     subject: root.id,
     title: `By hand: give whatever uses ${root.title} a new one`,
-    byHand: `Make a new one, store it where its users look for it, and see them use it.${owner}`,
+    byHand: `${words.replace}${owner}`,
     question: `Has whatever used ${root.title} been given a new one, or does nothing need one?`,
     phase: 'distribute',
     impact: 'possible',
@@ -56,7 +59,7 @@ export function byHandOnly(input: PlanInput, draft: Draft): void {
     target: { credential: root.id },
     subject: root.id,
     title: `By hand: look for what was done with ${root.title}`,
-    byHand: `Read its system's logs from ${assessment.exposedSince ?? 'the day it leaked'} on: what was made with it, read with it and left behind. Report each new credential found.`,
+    byHand: `${words.sweep} Since ${assessment.exposedSince ?? 'the day it leaked'}. Report each new credential found.`,
     question: `Have the logs been read for what was made, read and left behind with ${root.title}?`,
     phase: 'verify',
     impact: 'none',

@@ -514,6 +514,7 @@ function bareView(input: PlanInput) {
     manifests: input.manifests,
     protectedTargets: new Set([...verdict.protected, ...input.inventory.protectedTargets]),
     reach: reachOf(assessment, input.done, input.manifests),
+    reported: assessment.credential,
     casualties: (action: string) => casualtiesOf(assessment, input.manifests[assessment.finding.provider], action),
   };
 }

@@ -157,17 +157,20 @@ interface Dead {
 /** Keys of the principal that are there and turned off: the incident's, and bystanders that nobody uses. Ours are not among them. */
 function deadKeys({ reach, knowledge, principal }: View): readonly Dead[] {
   const there: Dead[] = [];
+  // The end of one of another kind makes no room.
+  const takesAPlace = (credential: Member['credential']) =>
+    knowledge.standsAlone(credential) && credential.kind === reach.root.credential.kind;
   const ids = new Set<string>();
   for (const member of reach.members) {
     ids.add(member.id);
-    if (member.principal?.id !== principal.id || !knowledge.standsAlone(member.credential)) continue;
+    if (member.principal?.id !== principal.id || !takesAPlace(member.credential)) continue;
     if (!isGone(member.credential) && (member.standing === Standing.OFF || member.standing === Standing.DEAD)) {
       there.push({ id: member.id, title: member.title, member, credential: member.credential });
     }
   }
   for (const node of reach.index.nodes.values()) {
     const { credential } = node;
-    if (!credential || ids.has(node.id) || reach.ours.has(node.id) || !knowledge.standsAlone(credential)) continue;
+    if (!credential || ids.has(node.id) || reach.ours.has(node.id) || !takesAPlace(credential)) continue;
     if (credential.live.state !== 'no' || isGone(credential)) continue;
     if (knowledge.principal(credential.principal ?? reach.index.out(node.id, 'acts-as')[0], principal.account)?.id !== principal.id)
       continue;
@@ -412,7 +415,7 @@ function replaceByHand(view: View, draft: Draft, after: readonly Wanted[]): Want
   const lever = view.knowledge.mint(principal, view.reach.root.credential);
   const template = lever && draft.manifestOf(view.knowledge.provider, lever.action)?.byHand;
   const mintedByHand =
-    view.knowledge.provider === 'aws'
+    view.reach.root.credential.kind === 'aws.access-key'
       ? `aws iam create-access-key --user-name ${principal.name}`
       : template && fill(template, lever.target);
   return draft.wantManual({
@@ -492,6 +495,7 @@ function liftWhenExpired(view: View, draft: Draft, minted: Wanted, denied: DoneS
       account: principal.account,
       lever,
       promised: true,
+      params: { keys: offKeys(view, draft, principal, []) },
       after: [minted],
       impact: 'none',
       affects: consumers.map((each) => each.id),

@@ -17,9 +17,22 @@ const onRole = (action: string, principal: Principal): Lever => ({
   hold: principal.id,
 });
 
-const onKey = (action: string, credential: CredentialNode, principal: Principal): Lever => {
-  const accessKeyId = credential.locator.accessKeyId ?? '';
-  return { action, target: { account: principal.account, user: principal.name, accessKeyId }, subject: accessKeyId };
+const onOne = (action: string, member: string, credential: CredentialNode, principal: Principal): Lever => {
+  const id = credential.locator[member] ?? '';
+  const named = member === 'user' ? {} : { [member]: id };
+  return { action, target: { account: principal.account, user: principal.name, ...named }, subject: id };
+};
+
+/** What else a user may have, by its kind: the member of its locator that names it, and its levers. A console password, its login profile, has no status to be set. */
+const classes: Readonly<Record<string, { readonly member: string; readonly disable: string | undefined; readonly remove: string }>> = {
+  'aws.service-specific-credential': {
+    member: 'serviceSpecificCredentialId',
+    disable: 'disable-service-credential',
+    remove: 'delete-service-credential',
+  },
+  'aws.signing-certificate': { member: 'certificateId', disable: 'disable-signing-certificate', remove: 'delete-signing-certificate' },
+  'aws.ssh-key': { member: 'sshPublicKeyId', disable: 'disable-ssh-key', remove: 'delete-ssh-key' },
+  'aws.login-profile': { member: 'user', disable: undefined, remove: 'delete-login-profile' },
 };
 
 /**
@@ -30,8 +43,8 @@ const onKey = (action: string, credential: CredentialNode, principal: Principal)
 export const aws = {
   provider: 'aws',
   actions: {
-    disable: ['disable-key'],
-    remove: ['delete-key'],
+    disable: ['disable-key', 'disable-service-credential', 'disable-signing-certificate', 'disable-ssh-key'],
+    remove: ['delete-key', 'delete-service-credential', 'delete-signing-certificate', 'delete-ssh-key', 'delete-login-profile'],
     deny: ['deny-principal'],
     liftDeny: ['lift-deny'],
     cutOff: ['cut-off-sessions', 'cut-off-role'],
@@ -53,12 +66,14 @@ export const aws = {
   principalOf(_: CredentialRef, text: string | undefined, account: string): Principal | undefined {
     return this.principal(text, account);
   },
-  standsAlone: (credential: CredentialNode) => credential.kind === 'aws.access-key',
-  nameOf: (credential: CredentialRef) => credential.locator.accessKeyId ?? '',
+  standsAlone: (credential: CredentialNode) => credential.kind === 'aws.access-key' || Object.hasOwn(classes, credential.kind),
+  isKey: (credential: CredentialNode) => credential.kind === 'aws.access-key',
+  nameOf: (credential: CredentialRef) => credential.locator[classes[credential.kind]?.member ?? 'accessKeyId'] ?? '',
   madeBy: (credential: CredentialNode, made: Readonly<Record<string, string>>) =>
     made.accessKeyId !== undefined && made.accessKeyId === credential.locator.accessKeyId,
   stoppedBy(credential: CredentialNode): readonly string[] {
-    if (credential.kind === 'aws.access-key') return ['deny-principal'];
+    // None of these has a time of issue that a cut-off could go by.
+    if (credential.kind === 'aws.access-key' || Object.hasOwn(classes, credential.kind)) return ['deny-principal'];
     const via = credential.derivedVia;
     // A role's session, however it was come by, has the role's permissions; one of another account's role cannot be reached from here.
     if (/^AssumeRole|^GetScopedCredentials$/.test(via ?? '') && ownArn.exec(credential.principal ?? '')?.[2] === 'role')
@@ -69,9 +84,16 @@ export const aws = {
     return [];
   },
   diesBy: () => [],
-  needsDeny: (credential: CredentialNode) => credential.kind === 'aws.access-key',
-  disable: (credential: CredentialNode, principal: Principal) => onKey('disable-key', credential, principal),
-  remove: (credential: CredentialNode, principal: Principal) => onKey('delete-key', credential, principal),
+  // A login profile cannot be turned off, and is stopped with its user until somebody allows its removal.
+  needsDeny: (credential: CredentialNode) => credential.kind === 'aws.access-key' || Object.hasOwn(classes, credential.kind),
+  disable(credential: CredentialNode, principal: Principal): Lever | undefined {
+    const { disable, member } = classes[credential.kind] ?? { disable: 'disable-key', member: 'accessKeyId' };
+    return disable === undefined ? undefined : onOne(disable, member, credential, principal);
+  },
+  remove(credential: CredentialNode, principal: Principal): Lever {
+    const { remove, member } = classes[credential.kind] ?? { remove: 'delete-key', member: 'accessKeyId' };
+    return onOne(remove, member, credential, principal);
+  },
   deny: (principal: Principal) => onUser('deny-principal', principal),
   liftDeny: (principal: Principal) => onUser('lift-deny', principal),
   // The narrower cut-off stands on when the deny goes.
@@ -79,7 +101,9 @@ export const aws = {
   cutOff: (principal: Principal) => (principal.kind === 'role' ? onRole('cut-off-role', principal) : onUser('cut-off-sessions', principal)),
   liftCutOff: (principal: Principal) =>
     principal.kind === 'role' ? onRole('lift-cut-off-role', principal) : onUser('lift-cut-off', principal),
-  mint: (principal: Principal): Lever => {
+  mint: (principal: Principal, credential?: CredentialRef): Lever | undefined => {
+    // Only an access key is replaced here; the other classes are by hand.
+    if (credential && Object.hasOwn(classes, credential.kind)) return undefined;
     const { action, target, subject } = onUser('mint-key', principal);
     return { action, target, subject };
   },
@@ -88,5 +112,6 @@ export const aws = {
     target: { account: principal.account, user: principal.name, consumer },
     subject: consumer,
   }),
-  watchOldQuiet: (credential: CredentialNode, principal: Principal) => onKey('watch-old-quiet', credential, principal),
+  watchOldQuiet: (credential: CredentialNode, principal: Principal): Lever | undefined =>
+    Object.hasOwn(classes, credential.kind) ? undefined : onOne('watch-old-quiet', 'accessKeyId', credential, principal),
 } satisfies KindKnowledge;

@@ -157,6 +157,9 @@ export function declared(manifest: ProviderManifest): KindKnowledge | undefined 
         [...template.matchAll(placeholder)].every(([, name = '']) => given.has(name) || (credential.locator[name] ?? '') !== ''),
       );
     },
+    isKey(credential) {
+      return this.standsAlone(credential);
+    },
     nameOf(credential) {
       const last = kindOf(credential)?.locator.at(-1);
       return (last === undefined ? undefined : credential.locator[last]) ?? Object.values(credential.locator).at(-1) ?? '';

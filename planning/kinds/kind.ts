@@ -51,6 +51,8 @@ export interface KindKnowledge {
   principalOf(credential: CredentialRef, text: string | undefined, account: string): Principal | undefined;
   /** True for a credential that has a status of its own and is turned off, or removed, by its id. */
   standsAlone(credential: CredentialNode): boolean;
+  /** True for one that must be seen off, by its name, before what it might have made is stamped or let go. */
+  isKey(credential: CredentialNode): boolean;
   /** What a credential is called among those of its principal. */
   nameOf(credential: CredentialRef): string;
   /** True for a node that a step of ours made, by what the step's record says was made. */

@@ -598,6 +598,31 @@ describe('steps that went wrong', () => {
   });
 });
 
+describe('what else a user may have', () => {
+  it('made while the leak was open: turned off with its key; a console password is stopped with the user, and its removal is asked about', () => {
+    const of = (kind: string, member: string, id: string) => ({
+      ...a.keyNode(id),
+      id: `${kind}:${id}`,
+      credential: { ...a.keyNode(id, { issuedAt: at(2) }).credential, kind, locator: { [member]: id } } as NonNullable<
+        GraphNode['credential']
+      >,
+    });
+    const nodes = [root(), of('aws.ssh-key', 'sshPublicKeyId', 'APKA1'), of('aws.login-profile', 'user', 'ci-deployer')];
+    const input = a.input(a.assessment(a.finding(nodes)), { verdict: act });
+    const plan = planRound(input);
+    expect(brokenRules(plan, input)).toEqual([]);
+    expect(plan.steps.map((each) => [each.action, each.target.sshPublicKeyId ?? each.target.accessKeyId, each.gate])).toEqual([
+      ['aws/disable-key', leakedKey, undefined],
+      ['aws/disable-ssh-key', 'APKA1', undefined],
+      ['aws/delete-login-profile', undefined, 'g-irreversible'],
+      ['aws/deny-principal', undefined, undefined],
+      ['aws/cut-off-sessions', undefined, undefined],
+    ]);
+    // Only access keys make sessions that a cut-off has to wait for.
+    expect(only(plan, 'aws/cut-off-sessions').params.keys).toEqual([leakedKey]);
+  });
+});
+
 describe('the sealed pair', () => {
   it('goes along with the disable of the leaked key alone, where it was proven real', () => {
     const sealed = { hash: `sha256:${'1'.repeat(64)}`, keyId: 'seal-1' } as const;
@@ -669,20 +694,19 @@ describe('what the planner knows of AWS and what its manifest says', () => {
       aws.mint(principal),
       aws.watchNewUse(principal, 'build'),
       aws.watchOldQuiet(key, principal),
-    ];
+      ...[
+        ['aws.service-specific-credential', 'serviceSpecificCredentialId'],
+        ['aws.signing-certificate', 'certificateId'],
+        ['aws.ssh-key', 'sshPublicKeyId'],
+        ['aws.login-profile', 'user'],
+      ].flatMap(([kind = '', member = '']) => {
+        const other = { kind, locator: { [member]: 'ci-deployer' }, live: yes(at(0), 'administrator', 'listed') };
+        expect([aws.standsAlone(other), aws.stoppedBy(other), aws.mint(principal, other)]).toEqual([true, ['deny-principal'], undefined]);
+        return [aws.disable(other, principal), aws.remove(other, principal)];
+      }),
+    ].filter((each) => each !== undefined);
     // Actions that no plan wants.
-    const unplanned = [
-      'fence-principal',
-      'lift-fence',
-      'disable-service-credential',
-      'delete-service-credential',
-      'disable-signing-certificate',
-      'delete-signing-certificate',
-      'disable-ssh-key',
-      'delete-ssh-key',
-      'delete-login-profile',
-      'tag-user',
-    ];
+    const unplanned = ['fence-principal', 'lift-fence', 'tag-user'];
     expect(
       [...levers.map((each) => each.action), ...unplanned].sort(),
       'an action of the manifest is either a lever of planning/kinds/aws.ts, and then stands among the levers here, or one that no plan wants, and then stands in `unplanned`',
