@@ -1,5 +1,5 @@
 import { type Action, fault, no, yes } from 'tourniquet-engine/provider';
-import type { Acme } from './connect.ts';
+import type { Acme } from './api.ts';
 import { manifest } from './manifest.ts';
 
 /** Deletes a token for good. */

@@ -9,7 +9,7 @@ import {
   unknown,
   yes,
 } from 'tourniquet-engine/provider';
-import type { Acme, Token } from './connect.ts';
+import type { Acme, Token } from './api.ts';
 import { manifest } from './manifest.ts';
 
 /** Looks at a token and at all that it has made, as far down as it goes, and changes nothing. What Acme keeps no log of is unknown. */

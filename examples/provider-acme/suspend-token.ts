@@ -1,5 +1,5 @@
 import { type Action, fault, no, yes } from 'tourniquet-engine/provider';
-import { type Acme, markOf } from './connect.ts';
+import { type Acme, markOf } from './api.ts';
 import { manifest } from './manifest.ts';
 
 interface Before {
