@@ -160,7 +160,13 @@ export function openRealm(code: Code): Realm {
   const wall = (): number => realm.sim.now;
   const timeout = (run: (...args: unknown[]) => void, ms = 0, ...args: unknown[]): unknown => {
     const { sim } = realm;
-    return sim.after(Math.max(1, ms), () => run(...args), sim.process);
+    const handle = sim.after(Math.max(1, ms), () => run(...args), sim.process) as { off: boolean };
+    // What holds nobody up keeps a token of our own alive, and none ends here: it never rings, else it would fill the events of a day of watching.
+    return Object.assign(handle, {
+      unref: () => {
+        handle.off = true;
+      },
+    });
   };
   const interval = (run: () => void, ms: number): { off: boolean } => {
     const { sim } = realm;

@@ -252,7 +252,7 @@ export class World implements Outside {
   #caller(pair: Pair, agent: string): unknown {
     const { engine } = this.realm;
     const { state, clock } = this.aws;
-    const common = { accessKeyId: pair.accessKeyId, sourceIp: '192.0.2.1', userAgent: agent };
+    const common = { accessKeyId: pair.accessKeyId, sourceIp: '192.0.2.1', origin: { ip: '192.0.2.1' }, userAgent: agent };
     const refuse = (code: string) => new engine.Refusal(code, 403, 'The security token included in the request is invalid.');
     const key = state.tables.keys.get(pair.accessKeyId);
     if (key !== undefined) {
