@@ -2,6 +2,7 @@ import type { Consumer } from '../domain/assessment.ts';
 import { hashOf } from '../domain/canonical.ts';
 import { type Draft, Gate, listed, type View, type Wanted } from './draft.ts';
 import { controlOf, type Member, Standing, stampOf } from './facts.ts';
+import { fenceIn, isFenced, wantsFence } from './fence.ts';
 import { type KindKnowledge, type Principal, turnOff } from './kinds/kind.ts';
 import { pulls } from './levers.ts';
 
@@ -60,10 +61,14 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
     const own = principal.id === leaked.id;
     const disables: Wanted[] = [];
     let restamp = false;
+    const gates = own && options.root ? wantsFence(view) : undefined;
+    const fenced = own && (gates !== undefined || isFenced(view));
     for (const member of members) {
       const { standing } = member;
       const off = knowledge.standsAlone(member.credential) ? turnOff(knowledge, member.credential, principal) : undefined;
       if (off) {
+        // Within the fence it goes on until its consumers have a new one.
+        if (fenced && member.origin === 'leaked') continue;
         if (diesWithMaker(view, member)) continue;
         if (standing !== Standing.STANDS && standing !== Standing.UNKNOWN && standing !== Standing.STOPPED) continue;
         if (member.origin !== 'leaked' && member.credential.status === 'absent') continue;
@@ -94,7 +99,7 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
     const denyLever = knowledge.deny(principal);
     const lives = knowledge.wakesFor(principal);
     const deny = own
-      ? options.root && wantsDeny(view)
+      ? options.root && !fenced && wantsDeny(view)
       : denyLever !== undefined &&
         members.some((each) => each.madePrincipal && (each.standing === Standing.STANDS || each.standing === Standing.UNKNOWN));
     const denied =
@@ -110,9 +115,11 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
           })
         : undefined;
     if (denied) wanted.push(denied);
+    const fence = gates && fenceIn(view, draft, gates);
+    if (fence) wanted.push(fence);
 
     // What can still be used though every control that should stop it is on, or whose time of issue nobody knows, is a person's to stop.
-    if ((!denied || denied.state === 'done') && (!own || options.root)) {
+    if ((!denied || denied.state === 'done') && !fenced && (!own || options.root)) {
       for (const member of members) {
         const open = member.standing === Standing.STANDS || member.standing === Standing.UNKNOWN;
         if (open && !knowledge.standsAlone(member.credential) && !needsStamp(view, member, principal) && !diesWithMaker(view, member))
@@ -121,7 +128,8 @@ export function contain(view: View, draft: Draft, options: { readonly root: bool
     }
 
     const cutOff = knowledge.cutOff(principal);
-    if (!cutOff) continue;
+    // A stamp before the leaked one is off would be passed by what is made after it; the fence refuses that until then.
+    if (!cutOff || fenced) continue;
     const ever = done.steps.some(
       (each) => each.state === 'done' && each.step.action === `${knowledge.provider}/${cutOff.action}` && each.step.hold === cutOff.hold,
     );

@@ -268,15 +268,20 @@ function standingOf(
   if (credential.expiresAt && Date.parse(credential.expiresAt) <= Date.parse(finding.providerTime)) return Standing.EXPIRED;
   if (knowledge && principal) {
     const deny = principal.kind === 'user' ? knowledge.deny(principal) : undefined;
-    for (const action of knowledge.stoppedBy(credential)) {
-      const lever = action === deny?.action ? deny : knowledge.cutOff(principal);
-      if (lever?.action !== action) continue;
-      const key = `${action}\n${principal.id}`;
+    const fence = principal.kind === 'user' ? knowledge.fence?.(principal) : undefined;
+    const levers = knowledge.stoppedBy(credential).flatMap((action) => {
+      // Whatever the deny stops is stopped by a fence, but for whoever stands within it.
+      if (action === deny?.action) return [deny, ...(fence ? [fence] : [])];
+      const cutOff = knowledge.cutOff(principal);
+      return cutOff?.action === action ? [cutOff] : [];
+    });
+    for (const lever of levers) {
+      const key = `${lever.action}\n${principal.id}`;
       if (!on.controls.has(key)) on.controls.set(key, controlOf(done, knowledge, lever));
       const step = on.controls.get(key);
       // An administrator's look-up says that it exists, which a control on its principal does not change; only its own use would.
       if (!step || seenSince(step, ['probe'])) continue;
-      if (lever === deny) return Standing.STOPPED;
+      if (lever === deny || lever === fence) return Standing.STOPPED;
       const stamp = stampOf(step, knowledge);
       if (stamp === undefined) continue;
       // The leaked one was there before any step of this incident, whenever it was issued.

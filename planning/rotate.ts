@@ -3,8 +3,9 @@ import type { DoneStep } from '../domain/plan.ts';
 import { contain, cutOffRoles, diesWithMaker, offKeys } from './contain.ts';
 import { type Draft, fill, Gate, listed, mostFailures, type View, type Wanted } from './draft.ts';
 import { isGone, isHarmless, type Member, Standing, stampOf } from './facts.ts';
+import { isFenced } from './fence.ts';
 import { reach as reachFrom } from './graph.ts';
-import { turnOff } from './kinds/kind.ts';
+import { type Lever, turnOff } from './kinds/kind.ts';
 import { does, pulls } from './levers.ts';
 
 /** Whatever the manifest of a store's system must be able to do for its store to be written to. */
@@ -28,7 +29,7 @@ export function rotate(view: View, draft: Draft): void {
   }
   const { reach, knowledge, principal, stores } = view;
   const { root, done } = reach;
-  const off = root.standing === Standing.OFF || root.standing === Standing.STOPPED;
+  const off = root.standing === Standing.OFF || (root.standing === Standing.STOPPED && !isFenced(view));
   const before = off ? [] : contain(view, draft, { root: false });
 
   const automatic = stores.filter((store) => storeActions.every((action) => draft.manifestOf(store.provider, action)));
@@ -61,6 +62,7 @@ export function rotate(view: View, draft: Draft): void {
       ...leakyGate(view, draft, []),
     });
     const lift = off ? liftDeny(view, draft, minted) : undefined;
+    if (off) liftFence(view, draft, minted);
     moved = deliver(view, draft, { minted, lift, automatic, first });
   }
 
@@ -82,7 +84,10 @@ export function rotate(view: View, draft: Draft): void {
     const cut = cutOff(view, draft, [disabled], before);
     removeAll(view, draft, [disabled, ...cut, ...cutOffRoles(view, draft, disabled, before)]);
   } else {
-    if (!byMachine && off) liftDeny(view, draft, minted);
+    if (!byMachine && off) {
+      liftDeny(view, draft, minted);
+      liftFence(view, draft, minted);
+    }
     removeAll(view, draft, moved);
   }
   predict(view, draft, off || room.brokenFirst);
@@ -436,11 +441,22 @@ function replaceByHand(view: View, draft: Draft, after: readonly Wanted[]): Want
  * Takes the deny off once there is a new credential. Everything it stopped must be dead or stopped without it: the narrower cut-off stays until the last session from before it has expired.
  */
 export function liftDeny(view: View, draft: Draft, minted: Wanted): Wanted | undefined {
-  const { reach, knowledge, principal, consumers } = view;
+  const { reach, knowledge, principal } = view;
   const denied = reach.done.active(knowledge.provider, knowledge.deny(principal));
-  const lever = knowledge.liftDeny(principal);
   if (!denied) return undefined;
   if (!knowledge.cutOff(principal)) return liftWhenExpired(view, draft, minted, denied);
+  return liftBehindCutOff(view, draft, minted, 'deny', knowledge.liftDeny(principal));
+}
+
+/** Takes the fence off once the leaked one is off and what it made is cut off: nothing refuses the making of sessions beneath a fence, and each would wake. */
+function liftFence(view: View, draft: Draft, minted: Wanted): Wanted | undefined {
+  const { reach, knowledge, principal } = view;
+  if (!reach.done.active(knowledge.provider, knowledge.fence?.(principal))) return undefined;
+  return liftBehindCutOff(view, draft, minted, 'fence', knowledge.liftFence?.(principal));
+}
+
+function liftBehindCutOff(view: View, draft: Draft, minted: Wanted, what: 'deny' | 'fence', lever: Lever | undefined): Wanted {
+  const { reach, knowledge, principal, consumers } = view;
   const cut = reach.done.active(knowledge.provider, knowledge.cutOff(principal));
   const stamp = cut && stampOf(cut, knowledge);
   const waking = reach.members.filter((member) => wakes(view, member, stamp));
@@ -452,12 +468,12 @@ export function liftDeny(view: View, draft: Draft, minted: Wanted): Wanted | und
         : undefined;
     draft.note(
       cut
-        ? `The deny on ${principal.name} stays: lifting it would wake ${listed(waking.map((each) => each.title))}.`
-        : `The deny on ${principal.name} stays: without a cut-off, lifting it would wake every session made before it.`,
+        ? `The ${what} on ${principal.name} stays: lifting it would wake ${listed(waking.map((each) => each.title))}.`
+        : `The ${what} on ${principal.name} stays: without a cut-off, lifting it would wake every session made before it.`,
     );
     if (until)
       draft.residuals.push({
-        what: `the deny on ${principal.name}, as lifting it would wake ${listed(waking.map((each) => each.title))}`,
+        what: `the ${what} on ${principal.name}, as lifting it would wake ${listed(waking.map((each) => each.title))}`,
         target: principal.id,
         until,
       });

@@ -85,7 +85,7 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
       (knowledge !== undefined && member?.principal !== undefined && !knowledge.disable(member.credential, member.principal))
     );
   });
-  const [mints, denies, lifts] = [doing('mint'), doing('deny'), doing('liftDeny')];
+  const [mints, denies, fences, lifts] = [doing('mint'), doing('deny'), doing('fence'), doing('liftDeny', 'liftFence')];
   const stamps = doing('cutOff');
   const cuts = stamps.filter((each) => each.target.role === undefined);
   const roleCuts = stamps.filter((each) => each.target.role !== undefined);
@@ -119,7 +119,7 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
       if (!stopped) breaks(RuleName.CHILDREN_FIRST, step, `the leaked one is replaced or removed while ${member.title} stands`);
     }
   }
-  for (const step of [...disables, ...denies]) {
+  for (const step of [...disables, ...denies, ...fences]) {
     if (plan.purpose !== 'contain') continue;
     if (step.needs.length > 0) breaks(RuleName.CHILDREN_FIRST, step, 'waits for another step, though containment is one burst');
   }
@@ -229,7 +229,8 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
     const principal = knowledge?.principal(step.hold, step.account);
     if (!step.hold || !principal || !pullsHold(step, principal))
       breaks(RuleName.ONE_HOLD, step, 'hits a whole principal and does not go through its hold');
-    if (lifts.includes(step) && knowledge && principal && !done.active(knowledge.provider, knowledge.deny(principal)))
+    const control = principal && (does(knowledge, 'liftFence', step) ? knowledge?.fence?.(principal) : knowledge?.deny(principal));
+    if (lifts.includes(step) && knowledge && principal && !done.active(knowledge.provider, control))
       breaks(RuleName.ONE_HOLD, step, 'lifts a deny that this incident did not put on');
   }
 
@@ -249,10 +250,30 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
     const principal = principalOf(step);
     // Where there is no such control there is none to lay.
     if (knowledge && principal && !knowledge.cutOff(principal)) continue;
-    const laid = cuts.some((each) => isSame(each, step));
+    const laid = cuts.some((each) => isSame(each, step)) || fencedIn(principal);
     const refused = input.done.some((each) => each.refusedBy && does(knowledge, 'cutOff', each.step) && isSame(each.step, step));
     if (!laid && !refused && step.gate === undefined)
       breaks(RuleName.CUT_OFF_AFTER_DISABLE, step, 'turns a key off and leaves its sessions');
+  }
+
+  for (const step of fences) {
+    const declared = new Set(consumers.flatMap((each) => [...each.networks, ...(each.vpcs ?? [])]));
+    const letIn = [step.params.networks, step.params.vpcs].flatMap((each) => (Array.isArray(each) ? each : []));
+    if (letIn.length === 0 || letIn.some((each) => !declared.has(each)))
+      breaks(RuleName.EXACT_TARGETS, step, 'lets in what no consumer of the principal declares');
+    for (const consumer of consumers)
+      if (!letIn.some((each) => consumer.networks.includes(each) || consumer.vpcs?.includes(each)))
+        breaks(RuleName.OUTAGE_SPELLED_OUT, step, `shuts ${consumer.name} out`);
+    if (!outside) breaks(RuleName.ASKED_FIRST, step, 'fences in where people are asked first');
+  }
+  // A leaked one that a fence leaves on is turned off as carefully as where people are asked first.
+  if (plan.purpose === 'rotate' && root.standing === Standing.STOPPED && fencedIn(root.principal)) {
+    const verify = doing('watchNewUse', 'watchOldQuiet');
+    for (const step of disables.filter(onRoot)) {
+      if (mints.some((mint) => precedes(step, mint))) continue;
+      for (const each of verify)
+        if (!precedes(each, step)) breaks(RuleName.CONSUMERS_BEFORE_REVOKE, step, `turns the old one off before ${each.title}`);
+    }
   }
 
   for (const step of lifts) {
@@ -441,12 +462,23 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
     return step.target.accessKeyId ?? (credential && knowledge?.nameOf(credential)) ?? '';
   }
 
+  /** Whether the plan, or an earlier one, has fenced a principal in. */
+  function fencedIn(principal: Principal | undefined): boolean {
+    if (!knowledge || !principal) return false;
+    return fences.some((each) => each.hold === principal.id) || done.active(knowledge.provider, knowledge.fence?.(principal)) !== undefined;
+  }
+
   /** Whether a step that hits a whole principal hits the one that its hold names. */
   function pullsHold(step: PlanStep, principal: Principal): boolean {
     if (!knowledge) return false;
-    return [knowledge.deny(principal), knowledge.liftDeny(principal), knowledge.cutOff(principal), knowledge.liftCutOff(principal)].some(
-      (lever) => pulls(step, knowledge.provider, lever),
-    );
+    const fence = [knowledge.fence?.(principal), knowledge.liftFence?.(principal)];
+    return [
+      knowledge.deny(principal),
+      knowledge.liftDeny(principal),
+      knowledge.cutOff(principal),
+      knowledge.liftCutOff(principal),
+      ...fence,
+    ].some((lever) => pulls(step, knowledge.provider, lever));
   }
 
   function stops(step: PlanStep, member: Member): boolean {

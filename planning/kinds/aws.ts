@@ -47,6 +47,8 @@ export const aws = {
     remove: ['delete-key', 'delete-service-credential', 'delete-signing-certificate', 'delete-ssh-key', 'delete-login-profile'],
     deny: ['deny-principal'],
     liftDeny: ['lift-deny'],
+    fence: ['fence-principal'],
+    liftFence: ['lift-fence'],
     cutOff: ['cut-off-sessions', 'cut-off-role'],
     liftCutOff: ['lift-cut-off', 'lift-cut-off-role'],
     mint: ['mint-key'],
@@ -96,6 +98,8 @@ export const aws = {
   },
   deny: (principal: Principal) => onUser('deny-principal', principal),
   liftDeny: (principal: Principal) => onUser('lift-deny', principal),
+  fence: (principal: Principal) => onUser('fence-principal', principal),
+  liftFence: (principal: Principal) => onUser('lift-fence', principal),
   // The narrower cut-off stands on when the deny goes.
   wakesFor: () => undefined,
   cutOff: (principal: Principal) => (principal.kind === 'role' ? onRole('cut-off-role', principal) : onUser('cut-off-sessions', principal)),

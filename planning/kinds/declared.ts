@@ -2,7 +2,9 @@ import { type CredentialNode, type CredentialRef, nodeId } from '../../domain/cr
 import { actionOf, type KindManifest, type ProviderManifest, type Way } from '../../domain/manifest.ts';
 import { type KindKnowledge, type Lever, Part, type Principal } from './kind.ts';
 
-const parts = Object.values(Part);
+/** A manifest says of all but a fence how it is put on, since what a fence lets in is not its word. */
+type Said = Exclude<Part, 'fence' | 'liftFence'>;
+const parts = Object.values(Part).filter((part): part is Said => part !== Part.FENCE && part !== Part.LIFT_FENCE);
 
 /** Whose credentials are counted together: all kinds that read their principal alike. */
 interface Family {
@@ -96,9 +98,9 @@ export function declared(manifest: ProviderManifest): KindKnowledge | undefined 
     const own = ownKind(principal);
     return family?.kinds ?? (own ? [own] : []);
   };
-  const wayOf = (principal: Principal, part: Part): Way | undefined => kindsOf(principal).find((each) => each.ways?.[part])?.ways?.[part];
-  const onPrincipal = (part: Part) => (principal: Principal) => pull(wayOf(principal, part), principal);
-  const onCredential = (part: Part) => (credential: CredentialNode, principal: Principal) =>
+  const wayOf = (principal: Principal, part: Said): Way | undefined => kindsOf(principal).find((each) => each.ways?.[part])?.ways?.[part];
+  const onPrincipal = (part: Said) => (principal: Principal) => pull(wayOf(principal, part), principal);
+  const onCredential = (part: Said) => (credential: CredentialNode, principal: Principal) =>
     pull(kindOf(credential)?.ways?.[part], principal, credential.locator);
 
   const turnOffOf = (kind: KindManifest): Way | undefined => kind.ways?.disable ?? kind.ways?.remove;
@@ -115,9 +117,11 @@ export function declared(manifest: ProviderManifest): KindKnowledge | undefined 
 
   return {
     provider: manifest.name,
-    actions: Object.fromEntries(
-      parts.map((part): [Part, string[]] => [part, [...new Set(manifest.kinds.flatMap((each) => each.ways?.[part]?.action ?? []))]]),
-    ) as Record<Part, string[]>,
+    actions: Object.fromEntries([
+      [Part.FENCE, []],
+      [Part.LIFT_FENCE, []],
+      ...parts.map((part): [Said, string[]] => [part, [...new Set(manifest.kinds.flatMap((each) => each.ways?.[part]?.action ?? []))]]),
+    ]) as Record<Part, string[]>,
     handles: (credential) => handled(kindOf(credential)),
     principal(text, account): Declared | undefined {
       if (!text || /[*?]/.test(text)) return undefined;

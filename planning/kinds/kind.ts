@@ -27,6 +27,8 @@ export const Part = {
   REMOVE: 'remove',
   DENY: 'deny',
   LIFT_DENY: 'liftDeny',
+  FENCE: 'fence',
+  LIFT_FENCE: 'liftFence',
   CUT_OFF: 'cutOff',
   LIFT_CUT_OFF: 'liftCutOff',
   MINT: 'mint',
@@ -68,6 +70,9 @@ export interface KindKnowledge {
   /** For a user only. */
   deny(principal: Principal): Lever | undefined;
   liftDeny(principal: Principal): Lever | undefined;
+  /** Refuses what acts as the principal from elsewhere than the networks that its consumers declare, and what takes that off; left out where there is no such way. It stops whatever the deny stops. */
+  fence?(principal: Principal): Lever;
+  liftFence?(principal: Principal): Lever;
   /** How long what a deny alone stops may live after the deny took effect, in seconds: until then lifting it would wake that. Undefined where a cut-off takes its place. */
   wakesFor(principal: Principal): number | undefined;
   /** Refuses what acts as the principal and was issued before a stamp: for a user or a role, each by an action of its own. */

@@ -603,9 +603,7 @@ describe('what else a user may have', () => {
     const of = (kind: string, member: string, id: string) => ({
       ...a.keyNode(id),
       id: `${kind}:${id}`,
-      credential: { ...a.keyNode(id, { issuedAt: at(2) }).credential, kind, locator: { [member]: id } } as NonNullable<
-        GraphNode['credential']
-      >,
+      credential: { ...a.keyNode(id, { issuedAt: at(2) }).credential, kind, locator: { [member]: id } } as never,
     });
     const nodes = [root(), of('aws.ssh-key', 'sshPublicKeyId', 'APKA1'), of('aws.login-profile', 'user', 'ci-deployer')];
     const input = a.input(a.assessment(a.finding(nodes)), { verdict: act });
