@@ -86,14 +86,8 @@ export function disableKey(account: AwsAccount): Action<KeyBefore> {
         // It was off or gone before us; whatever it is now is not our doing, and turning keys on is not ours to guess.
         return { outcome: 'already', requestIds: calls.requestIds, observation: observed(`${accessKeyId} was ${before.status} before us`) };
       }
-      // Somebody has deleted it since: nothing is left that could be turned on, and an undo that is tried for ever would only say so for ever.
-      if (!row || !(await setStatus(calls, user, accessKeyId, 'Active'))) {
-        return {
-          outcome: 'absent',
-          requestIds: calls.requestIds,
-          observation: observed(`there is no key ${accessKeyId} of ${user} any more, so that it cannot be turned on`),
-        };
-      }
+      if (!row || !(await setStatus(calls, user, accessKeyId, 'Active')))
+        throw fault('provider.conflict', { accessKeyId, captured: before.status, found: 'absent' });
       return { outcome: 'changed', requestIds: calls.requestIds, observation: observed(`${accessKeyId} is Active again`) };
     },
   };
