@@ -1,10 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { AttachUserPolicyCommand, CreatePolicyCommand, CreateUserCommand } from '@aws-sdk/client-iam';
-import { vi } from 'vitest';
+import { GetFederationTokenCommand } from '@aws-sdk/client-sts';
+import { expect, it, vi } from 'vitest';
 import { manifest } from '../../providers/aws/manifest.ts';
-import type { Action } from '../../providers/contract.ts';
-import { iamDocument } from '../../providers/permissions.ts';
-import type { Pair, Practice } from '../providers-aws/practice.ts';
+import type { Action, Connection } from '../../providers/contract.ts';
+import { awsRoles, iamDocument, type PartPolicy, policiesOf } from '../../providers/permissions.ts';
+import { listing, type Pair, type Practice, practice, until } from '../providers-aws/practice.ts';
+import { lookAt } from '../providers-aws/steps.ts';
 import { describeLeast, type Under, type Way } from './least.ts';
 
 /** The account behind a world: the harness keeps it to itself, and here a responder has to be made in it. */
@@ -37,9 +39,7 @@ const entries = harnesses.map((entry) => ({
 }));
 
 /** A user of the engine's own to which exactly this policy is attached, as a managed one: inline ones are smaller. */
-const under: Under = async (world, policy) => {
-  const place = places.get(world) as Practice;
-  const UserName = 'tourniquet-responder';
+async function responder(place: Practice, UserName: string, policy: PartPolicy): Promise<Pair> {
   await place.admin.iam.send(new CreateUserCommand({ UserName }));
   if (policy.statements.length > 0) {
     const PolicyDocument = JSON.stringify(iamDocument(policy, place.account));
@@ -48,6 +48,12 @@ const under: Under = async (world, policy) => {
   }
   const own = await place.makeKey(UserName);
   await place.alive(own);
+  return own;
+}
+
+const under: Under = async (world, policy) => {
+  const place = places.get(world) as Practice;
+  const own = await responder(place, 'tourniquet-responder', policy);
   const action = (await place.connect(own)).actions[world.action.manifest.name] as Action;
   responders.set(action, own);
   return action;
@@ -87,4 +93,69 @@ describeLeast(manifest, entries, under, {
     'deny-principal': [{ without: ['maxLifeSeconds'] }],
     'fence-principal': [{ without: ['maxLifeSeconds'] }],
   },
+});
+
+it('a look under the generated policy `read`, and nothing else, sees what an administrator sees', async () => {
+  const place = await practice();
+  try {
+    const leaked = await place.makeUser('ci', listing);
+    await place.makeKey('ci');
+    await place.alive(leaked);
+    const fed = await place.as(leaked).sts.send(new GetFederationTokenCommand({ Name: 'thief' }));
+    expect(fed.Credentials?.AccessKeyId).toMatch(/^ASIA/);
+    const own = await responder(place, 'tourniquet-reader', policiesOf(manifest).find((each) => each.part === 'read') as PartPolicy);
+    const found = async (connection: Connection) => {
+      const { finding } = await connection.look(lookAt(leaked.accessKeyId, { depth: 'full' }));
+      const states = Object.fromEntries((['ours', 'live', 'misuse', 'swept'] as const).map((name) => [name, finding[name].state]));
+      return {
+        ...states,
+        principal: finding.principal,
+        nodes: finding.graph.nodes.map((node) => node.id).sort(),
+        privilege: finding.privilege,
+      };
+    };
+    // The log shows the session a while after it was made.
+    const ofAdministrator = await until(
+      'the session is in the log',
+      async () => found(await place.connect()),
+      ({ nodes }) => nodes.some((node) => node.includes('ASIA')),
+    );
+    expect(await found(await place.connect(own))).toEqual(ofAdministrator);
+  } finally {
+    await place.close();
+  }
+}, 60_000);
+
+it('the roles are trusted by one principal with an external id, hold one part each, and have no key', () => {
+  const template = JSON.parse(awsRoles(manifest)) as {
+    Parameters: Record<string, { NoEcho?: boolean }>;
+    Resources: Record<
+      string,
+      {
+        Type: string;
+        Properties: {
+          RoleName: string;
+          AssumeRolePolicyDocument: { Statement: readonly { Action: string[]; Principal: unknown; Condition?: unknown }[] };
+          Policies: readonly { PolicyDocument: { Statement: readonly { Sid: string; Action: string[] }[] } }[];
+        };
+      }
+    >;
+  };
+  const parts = policiesOf(manifest);
+  expect(Object.values(template.Resources).map((role) => role.Properties.RoleName)).toEqual(parts.map(({ part }) => `tourniquet-${part}`));
+  for (const [at, { Type, Properties }] of Object.values(template.Resources).entries()) {
+    expect(Type).toBe('AWS::IAM::Role');
+    const [assume, ...rest] = Properties.AssumeRolePolicyDocument.Statement;
+    expect(assume).toMatchObject({
+      Action: ['sts:AssumeRole'],
+      Principal: { AWS: { Ref: 'EngineArn' } },
+      Condition: { StringEquals: { 'sts:ExternalId': { Ref: 'ExternalId' } } },
+    });
+    expect(rest.flatMap((each) => each.Action)).toEqual(['sts:SetSourceIdentity']);
+    expect(Properties.Policies.flatMap((each) => each.PolicyDocument.Statement.flatMap((one) => one.Action))).toEqual(
+      parts[at]?.statements.flatMap((each) => each.permissions),
+    );
+  }
+  expect(template.Parameters.ExternalId?.NoEcho).toBe(true);
+  expect(JSON.stringify(template)).not.toMatch(/AWS::IAM::AccessKey|ACCOUNT_ID/);
 });
