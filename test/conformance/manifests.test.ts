@@ -3,6 +3,7 @@ import type { ProviderManifest } from '../../domain/manifest.ts';
 import { manifests } from '../../providers/manifests.ts';
 import { partOf, policiesOf } from '../../providers/permissions.ts';
 import { gapsOf } from './manifests.ts';
+import { type HarnessEntry, uncovered } from './runner.ts';
 
 /** What is not owed, with why. */
 const exempt: Readonly<Record<string, string>> = {
@@ -13,6 +14,13 @@ const exempt: Readonly<Record<string, string>> = {
 describe.each(Object.values(manifests).map((manifest) => [manifest.name, manifest] as const))('the manifest of %s', (name, manifest) => {
   it.skipIf(name in exempt)('says all that the docs, the planner and the policies read', () => {
     expect(gapsOf(manifest)).toEqual([]);
+  });
+
+  it.skipIf(name in exempt)('has a case of conformance for every action, where the run finds it', async () => {
+    const { harnesses } = (await import(new URL(`../providers-${name}/harnesses.ts`, import.meta.url).href)) as {
+      harnesses: readonly HarnessEntry[];
+    };
+    expect(uncovered([manifest], harnesses)).toEqual({ actions: [], harnesses: [] });
   });
 
   it('has every action in a part, and in `read` none that its provider would call a change', () => {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { routeOf } from '../../activities/report.ts';
 import { parseConfiguration } from '../../domain/configuration.schema.ts';
-import { codeOf } from '../../domain/errors.ts';
+import { codeOf, type Fault } from '../../domain/errors.ts';
 import { Secret } from '../../domain/secret.ts';
 import { harnesses } from '../../examples/provider-acme/harnesses.ts';
 import { manifest as acme } from '../../examples/provider-acme/manifest.ts';
@@ -15,6 +15,7 @@ import { manifests } from '../../providers/manifests.ts';
 import { renderPolicy } from '../../providers/permissions.ts';
 import { type Loaded, loadProviders } from '../../providers/registry.ts';
 import { providerPages } from '../../scripts/gen-providers.ts';
+import { createProviderWorker } from '../../workers/provider.ts';
 import { strangers } from '../../workers/settings.ts';
 import { gapsOf } from '../conformance/manifests.ts';
 import { describeLeast } from '../permissions/least.ts';
@@ -243,6 +244,17 @@ describe('a package that is no provider is refused by name with what is wrong, a
     const found = await strangers({ configuration, folder: place.folder }, manifests);
     expect(Object.keys(found.manifests)).toEqual(['acme']);
     expect(found.refused.map((each) => each.package)).toEqual(['broken']);
+    // A worker of an account whose provider is refused says so, and what is wrong, before it connects with anything.
+    const account = { provider: 'broken', account: 'x', mode: 'act' as const, credentials: '/nowhere', settings: {} };
+    const settings = { role: 'provider' as const, provider: 'broken', account: 'x', keys: '/nowhere', folder: place.folder };
+    const starting = createProviderWorker(
+      { ...settings, configuration: { ...configuration, accounts: [account] } },
+      undefined as never,
+      '',
+    );
+    const refusal = await starting.catch((error: unknown) => error);
+    expect(codeOf(refusal)).toBe('provider.unsupported');
+    expect(String((refusal as Fault).context.refused)).toContain('broken: manifest actions[0].phase');
     expect(await strangers({ configuration: { ...configuration, providers: [] }, folder: place.folder }, manifests)).toMatchObject({
       refused: [],
     });
