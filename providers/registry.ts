@@ -57,13 +57,17 @@ export async function loadProviders(
         loaded[read.manifest.name] = guarded(provider as Provider, read.manifest, name);
       }
     } catch (error) {
-      refused.push({
-        package: name,
-        problems: [error instanceof Error ? (error.message.split('\n', 1)[0]?.slice(0, 300) ?? '') : 'it throws'],
-      });
+      refused.push({ package: name, problems: [whyNot(error, name)] });
     }
   }
   return { providers: loaded, manifests, refused };
+}
+
+function whyNot(error: unknown, name: string): string {
+  if (!(error instanceof Error)) return 'it throws';
+  const missing = (error as { code?: string }).code === 'ERR_MODULE_NOT_FOUND';
+  if (missing && error.message.includes(`'${name}'`)) return 'it is not installed, neither beside tourniquet.yaml nor where the engine is';
+  return error.message.split('\n', 1)[0]?.slice(0, 300) ?? '';
 }
 
 function problemsOf(provider: Partial<Provider> | undefined): string[] {

@@ -2,9 +2,9 @@ import { resolve } from 'node:path';
 import type { BundleFiles } from '../../audit/bundle.ts';
 import type { TrailClaim } from '../../audit/cloudtrail.ts';
 import type { ErrorCode } from '../../domain/errors.ts';
-import { registry } from '../../domain/errors.ts';
+import { fault, registry } from '../../domain/errors.ts';
 import type { ProviderManifest } from '../../domain/manifest.ts';
-import type { Call, CommandDefinition } from '../command.ts';
+import { type Call, type CommandDefinition, texts } from '../command.ts';
 import { release } from '../release.ts';
 import { trustGiven } from '../trust-given.ts';
 
@@ -21,6 +21,12 @@ export const command: CommandDefinition = {
       flags: '--cloudtrail <folder>',
       summary: 'log and digest files of AWS CloudTrail, with public-keys.json: holds each change against the log',
     },
+    {
+      flags: '--provider <package>',
+      summary:
+        'a provider that is not part of the engine and took part, by its package, installed here; its code is loaded, its manifest read',
+      many: true,
+    },
   ],
   exits: [4, 9],
   examples: [
@@ -32,7 +38,7 @@ export const command: CommandDefinition = {
     const { readBundle } = await import('../../audit/bundle.ts');
     const { verifyBundle } = await import('../../audit/verify.ts');
     const { replayInChild } = await import('../../audit/replay.ts');
-    const { manifests } = await import('../../providers/manifests.ts');
+    const manifests = await manifestsGiven(call);
     const files = readBundle(resolve(call.cwd, call.arguments[0] ?? ''));
     const trust = await trustGiven(call);
     const found = await verifyBundle(files, {
@@ -69,6 +75,18 @@ export const command: CommandDefinition = {
     return entry?.exit ?? 0;
   },
 };
+
+/** The engine's manifests, and those of others that the plan was made with: without them what they did could not be derived again, and would be called wrong. */
+async function manifestsGiven(call: Call): Promise<Readonly<Record<string, ProviderManifest>>> {
+  const { manifests } = await import('../../providers/manifests.ts');
+  const packages = texts(call, 'provider');
+  if (packages.length === 0) return manifests;
+  const { loadProviders } = await import('../../providers/registry.ts');
+  const { manifests: given, refused } = await loadProviders(packages, call.cwd, manifests);
+  const [first] = refused;
+  if (first) throw fault('usage.invalid', { option: '--provider', package: first.package, problem: first.problems.join('; ') });
+  return { ...manifests, ...given };
+}
 
 async function heldAgainstLog(
   call: Call,

@@ -21,6 +21,26 @@ path "{mount}/metadata/{path}" {
   capabilities = ["delete", "read"]
 }
 
+# mint-secret-id
+path "auth/+/role/+/secret-id" {
+  capabilities = ["list"]
+}
+
+# mint-secret-id
+path "auth/+/role/+/custom-secret-id" {
+  capabilities = ["update"]
+}
+
+# mint-secret-id
+path "auth/+/role/+/secret-id-accessor/destroy" {
+  capabilities = ["update"]
+}
+
+# mint-secret-id
+path "auth/+/role/+/secret-id-accessor/lookup" {
+  capabilities = ["update"]
+}
+
 # distribute-secret
 path "{mount}/delete/{path}" {
   capabilities = ["update"]

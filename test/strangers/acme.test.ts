@@ -193,6 +193,24 @@ describe('a provider that nobody planned for, written from the docs', () => {
   });
 });
 
+describe('tourniquet audit verify', () => {
+  const verify = (...args: readonly string[]): string => {
+    const main = join(root, 'cli', 'main.ts');
+    const { stdout, stderr } = spawnSync(process.execPath, [main, 'audit', 'verify', 'no-such-bundle', ...args], {
+      cwd: place.folder,
+      encoding: 'utf8',
+    });
+    return stdout + stderr;
+  };
+  it('takes the manifest of a provider that took part, so that its plans can be made again', () => {
+    expect(verify('--provider', name)).toMatch(/file\.missing|no-such-bundle/);
+    expect(verify('--provider', name)).not.toContain('usage.invalid');
+  });
+  it('and names a package that is none', () => {
+    expect(verify('--provider', 'broken')).toContain('actions[0].phase');
+  });
+});
+
 describeLeast(acme, harnesses, async (world, policy) => (await world.under?.(renderPolicy(acme, policy))) as Action);
 
 describe('a package that is no provider is refused by name with what is wrong, and the rest works', () => {
@@ -215,7 +233,7 @@ describe('a package that is no provider is refused by name with what is wrong, a
   });
 
   it('one that is not installed', () => {
-    expect(problems('not-installed')[0]).toMatch(/not-installed/);
+    expect(problems('not-installed')).toEqual(['it is not installed, neither beside tourniquet.yaml nor where the engine is']);
     expect(Object.keys(loaded.providers)).toEqual(['acme', 'two-faced']);
   });
 
