@@ -9,6 +9,7 @@ import { disableEntity } from './disable-entity.ts';
 import { distributeSecret } from './distribute-secret.ts';
 import { enableEntity } from './enable-entity.ts';
 import { look } from './look.ts';
+import { mintSecretId } from './mint-secret-id.ts';
 import type { OwnCredential } from './own.ts';
 import { silence } from './quiet.ts';
 import { revokeLease } from './revoke-lease.ts';
@@ -57,6 +58,7 @@ export async function connect(config: AccountConfig): Promise<Connection> {
       'stage-secret': stageSecret(bench),
       'distribute-secret': distributeSecret(bench),
       'watch-readers': watchReaders(bench),
+      'mint-secret-id': mintSecretId(bench),
       'disable-entity': disableEntity(bench),
       'enable-entity': enableEntity({ ...bench, lookupsPerSecond, mostTokens }),
       'revoke-token': revokeToken(bench),

@@ -109,6 +109,7 @@ const kinds: readonly KindManifest[] = [
         target: { account: '{account}', mount: '{mount}', role: '{role}', accessor: '{accessor}' },
         subject: '{role}/{accessor}',
       },
+      mint: { action: 'mint-secret-id', target: { account: '{account}', mount: '{mount}', role: '{role}' }, subject: '{role}' },
       ...deny,
     },
   },
@@ -195,6 +196,25 @@ export const manifest: ProviderManifest = {
       byHand:
         'in the audit log, find the responses with operation read on the data path of {path} since the write, and their auth.display_name',
       source: 'https://openbao.org/docs/audit/',
+    },
+    {
+      name: 'mint-secret-id',
+      title: 'make a new secret id for role {role}',
+      phase: 'mint',
+      reversibility: 'reversible',
+      scope: 'credential',
+      mints: true,
+      permissions: [
+        'list auth/+/role/+/secret-id',
+        ...readSecretId,
+        'update auth/+/role/+/custom-secret-id',
+        'update auth/+/role/+/secret-id-accessor/destroy',
+      ],
+      byHand: 'bao write -f auth/{mount}/role/{role}/secret-id, and put what it answers into the store without showing it',
+      byHandUndo:
+        'bao write auth/{mount}/role/{role}/secret-id-accessor/destroy secret_id_accessor=<the accessor of the one that was made>',
+      source:
+        'https://openbao.org/api-docs/auth/approle/#create-custom-approle-secret-id; a value that is there already is refused with a 500',
     },
     {
       name: 'disable-entity',

@@ -289,6 +289,29 @@ export async function listSecretIds(vault: Vault, at: Pick<SecretIdPlace, 'mount
   return found?.data.keys ?? undefined;
 }
 
+const registeredSchema = z.object({ data: z.object({ secret_id_accessor: z.string().min(1) }) });
+
+/** Registers a secret id that we chose, with all else as the role has it. The answer has the secret in it, and only its accessor is taken. */
+export async function registerSecretId(
+  vault: Vault,
+  at: Pick<SecretIdPlace, 'mount' | 'role'>,
+  secretId: Secret,
+  metadata: Readonly<Record<string, string>>,
+): Promise<string> {
+  const { data } = await vault.ask(
+    {
+      verb: 'write',
+      call: 'register a secret id',
+      path: `${roleOf(at)}/custom-secret-id`,
+      write: true,
+      of: 'register-secret-id',
+      body: { secret_id: secretId.reveal(), metadata: JSON.stringify(metadata) },
+    },
+    registeredSchema,
+  );
+  return data.secret_id_accessor;
+}
+
 /** Removes a secret id. Undefined where it was gone. */
 export async function destroySecretIdAt(vault: Vault, at: SecretIdPlace): Promise<'destroyed' | 'gone'> {
   const answer = await vault.look(

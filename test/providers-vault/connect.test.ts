@@ -211,7 +211,7 @@ describe('what is told offline', () => {
         .map(([, path, list]) => [path, JSON.parse(list ?? '').sort()])
         .sort();
     expect(rules(block)).toEqual(rules(policyFor('kv', 'ci/deployer')));
-    expect(rules(block)).toHaveLength(15);
+    expect(rules(block)).toHaveLength(16);
   });
 
   it('what it recognises is a kind of its manifest, and each way of a kind is an action of it', () => {
