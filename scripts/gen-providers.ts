@@ -34,6 +34,9 @@ const table = (head: readonly string[], rows: readonly (readonly string[])[]): r
   `|${head.map(() => '---').join('|')}|`,
   ...rows.map((each) => row(...each)),
 ];
+/** Sentences and half-sentences on one line. */
+const listed = (items: readonly string[]): string =>
+  items.map((each, at) => (at === items.length - 1 ? each : each.replace(/\.$/, ''))).join('; ');
 const code = (text: string): string => (text.includes('`') ? `\`\` ${text} \`\`` : `\`${text}\``);
 
 /** A span of time as a person says it. */
@@ -106,7 +109,7 @@ function capabilitiesPage(manifests: readonly ProviderManifest[], generated: str
         kind.identified ?? '',
         reversible(manifest, kind),
         irreversible(manifest, kind),
-        kind.survives === undefined ? '' : kind.survives.length === 0 ? 'nothing' : kind.survives.join('; '),
+        kind.survives === undefined ? '' : kind.survives.length === 0 ? 'nothing' : listed(kind.survives),
         mintsOf(kind) || 'nothing',
         String(kind.overlap),
         kind.holderNotices ?? '',
@@ -126,7 +129,7 @@ function capabilitiesPage(manifests: readonly ProviderManifest[], generated: str
               log.source,
               spanOf(log.usualLagMs),
               log.reachDays === 0 ? 'as far as the file does' : `${log.reachDays} d`,
-              log.blind.join('; '),
+              listed(log.blind),
             ]),
       ),
     ),
@@ -154,10 +157,10 @@ function providerPage(manifest: ProviderManifest, generated: string): string {
       ['told by', kind.identified ?? ''],
       ['contained by → taken back by', reversible(manifest, kind)],
       ['ended for good by', irreversible(manifest, kind)],
-      ['survives that', kind.survives === undefined ? '' : kind.survives.length === 0 ? 'nothing' : kind.survives.join('; ')],
+      ['survives that', kind.survives === undefined ? '' : kind.survives.length === 0 ? 'nothing' : listed(kind.survives)],
       ['at once, for one principal', String(kind.overlap)],
       ['holder notices', kind.holderNotices ?? ''],
-      ['limits', (kind.limits ?? []).join('; ')],
+      ['limits', listed(kind.limits ?? [])],
     ];
     out.push(
       ...table(
@@ -189,7 +192,7 @@ function providerPage(manifest: ProviderManifest, generated: string): string {
   out.push('## Timing and logs', '', `A change is effective within: ${spanOf(manifest.propagationMs)}.`, '');
   for (const log of manifest.logs) {
     out.push(
-      `- **${log.source}**: usually ${log.usualLagMs === 0 ? 'not behind' : `${spanOf(log.usualLagMs)} behind`}${log.reachDays === 0 ? '' : `, reaches back ${log.reachDays} days`}. Blind for ${log.blind.length === 0 ? 'nothing that is known' : log.blind.join('; ')}.`,
+      `- **${log.source}**: usually ${log.usualLagMs === 0 ? 'not behind' : `${spanOf(log.usualLagMs)} behind`}${log.reachDays === 0 ? '' : `, reaches back ${log.reachDays} days`}. Blind for ${log.blind.length === 0 ? 'nothing that is known' : listed(log.blind)}.`,
     );
   }
   out.push('', '## Permissions', '', ...permissionSection(manifest));
