@@ -416,23 +416,33 @@ async function readNeeds(deps: ProviderDeps, warrant: Warrant): Promise<Record<s
   return out;
 }
 
+/** How many rounds back it is looked for the one in which a leaked secret was tried. */
+const mostRounds = 50;
+
 /** For a step that names a standing authorisation: this worker's own copy of that, and the records it has to fit. Undefined for any other step. */
 async function standingOf(deps: ProviderDeps, plan: RecordAs<'plan'>, id: string): Promise<WarrantQuestion['standing']> {
   const wanted = plan.body.steps.find((each) => each.id === id)?.authorisation;
   if (wanted === undefined) return undefined;
   const { assessment, verdict } = plan.body;
   const [assessed, judged] = [await deps.records.read(assessment, 'assessment'), await deps.records.read(verdict, 'verdict')];
-  let finding: NonNullable<WarrantQuestion['standing']>['finding'];
-  for (const hash of assessed.standsOn) {
-    const record = await deps.records.readAny(hash);
-    if (record.type === 'finding') finding = { hash, record };
+  // The secret is tried once: in which round it was shown to be real, the earlier ones say.
+  const found: { readonly hash: Hash; readonly record: RecordAs<'finding'> }[] = [];
+  for (let round: RecordAs<'assessment'> | undefined = assessed, n = 0; round && n < mostRounds; n++) {
+    let previous: RecordAs<'plan'> | undefined;
+    for (const hash of round.standsOn) {
+      const record = await deps.records.readAny(hash);
+      if (record.type === 'finding') found.push({ hash, record });
+      if (record.type === 'plan') previous = record;
+    }
+    round = previous && (await deps.records.read(previous.body.assessment, 'assessment'));
   }
   return {
     signed: deps.authorisations?.().find((each) => authorisationHash(each) === wanted),
     manifest: deps.manifest,
     assessment: { hash: assessment, record: assessed },
     verdict: { hash: verdict, record: judged },
-    finding,
+    finding: found[0],
+    findings: found.map(({ record }) => record),
   };
 }
 

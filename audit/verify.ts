@@ -1042,10 +1042,16 @@ function checkWarrants(bundle: Opened): string[] {
 function standingIn(bundle: Opened, plan: RecordAs<'plan'>, step: PlanStep): NonNullable<Parameters<typeof checkWarrant>[0]['standing']> {
   const { assessment, verdict } = plan.body;
   const assessed = bundle.record(assessment, 'assessment');
-  const found = assessed.standsOn.flatMap((hash) => {
-    const record = bundle.records.get(hash);
-    return record?.type === 'finding' ? [{ hash, record }] : [];
-  });
+  const found: { readonly hash: Hash; readonly record: RecordAs<'finding'> }[] = [];
+  for (let round: RecordAs<'assessment'> | undefined = assessed, n = 0; round && n < bundle.records.size; n++) {
+    let previous: RecordAs<'plan'> | undefined;
+    for (const hash of round.standsOn) {
+      const record = bundle.records.get(hash);
+      if (record?.type === 'finding') found.push({ hash, record });
+      if (record?.type === 'plan') previous = record;
+    }
+    round = previous && bundle.record(previous.body.assessment, 'assessment');
+  }
   const path = authorisationPath(step.authorisation as Hash);
   return {
     signed: bundle.files.has(path) ? parseAuthorisation(bundle.text(path), path) : undefined,
@@ -1053,6 +1059,7 @@ function standingIn(bundle: Opened, plan: RecordAs<'plan'>, step: PlanStep): Non
     assessment: { hash: assessment, record: assessed },
     verdict: { hash: verdict, record: bundle.record(verdict, 'verdict') },
     finding: found[0],
+    findings: found.map(({ record }) => record),
   };
 }
 

@@ -132,6 +132,8 @@ export interface StandingQuestion extends JudgingAuthorisation {
   readonly verdict: { readonly hash: Hash; readonly record: RecordAs<'verdict'> };
   /** What this account's worker found, which the assessment stands on. */
   readonly finding: { readonly hash: Hash; readonly record: RecordAs<'finding'> } | undefined;
+  /** That finding and those of earlier rounds: in one of them the secret was shown to be the real one. */
+  readonly findings: readonly RecordAs<'finding'>[];
   readonly manifest: ProviderManifest | undefined;
 }
 
@@ -165,15 +167,31 @@ export function faultOfStanding(question: StandingQuestion): string | undefined 
     return 'the plan stands on another assessment or verdict';
   const { body } = assessment.record;
   if (incidentId(body.credential) !== incidentId(plan.credential)) return 'the assessment is of another credential';
-  if (body.proof !== 'possession' && body.proof !== 'issuer-signed') return `what proves the leak is a ${body.proof}`;
+  if (body.proof !== 'possession') return `what proves the leak is a ${body.proof}`;
   if (body.exposure !== 'public') return `the leak is ${body.exposure}, not public`;
   if (verdict.record.body.authorised?.authorisation !== step.authorisation) return 'the verdict does not rest on the authorisation';
 
-  // Who would be hurt is this account's worker's word, and not the judge's.
-  const worker = finding && keyAt(trust, finding.record.by, KeyRole.WORKER, finding.record.at);
-  const ours = worker?.provider === step.provider && worker.account === step.account;
-  if (!finding || !ours || !assessment.record.standsOn.includes(finding.hash) || hashOf(finding.record.body) !== hashOf(body.finding))
+  // That the secret is real, and who would be hurt, is the word of this account's worker, and not the judge's: whoever has a judge's key must not be able to end what nobody has leaked.
+  const isOurs = (record: RecordAs<'finding'>): boolean => {
+    const worker = keyAt(trust, record.by, KeyRole.WORKER, record.at);
+    const here = record.engine === trust.engine && record.incident === plan.incident && record.run === plan.run;
+    return here && worker?.provider === step.provider && worker.account === step.account;
+  };
+  if (
+    !finding ||
+    !isOurs(finding.record) ||
+    !assessment.record.standsOn.includes(finding.hash) ||
+    hashOf(finding.record.body) !== hashOf(body.finding)
+  )
     return 'the assessment does not stand on what the worker of this account found';
+  const seen = question.findings.some(
+    (record) =>
+      isOurs(record) &&
+      record.body.possession.state === 'yes' &&
+      record.body.credential !== undefined &&
+      incidentId(record.body.credential) === incidentId(plan.credential),
+  );
+  if (!seen) return 'the worker of this account has not seen the leaked secret to be the real one';
   const hurt = casualtiesOf(body, question.manifest, action);
   const gate = plan.gates.find((each) => each.id === step.gate);
   if (hurt.length > 0 && (!gate || gate.rule.deadlineMs < authorisation.cascadeMs))

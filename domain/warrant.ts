@@ -33,6 +33,7 @@ export interface WarrantQuestion {
     readonly assessment: { readonly hash: Hash; readonly record: RecordAs<'assessment'> };
     readonly verdict: { readonly hash: Hash; readonly record: RecordAs<'verdict'> };
     readonly finding: { readonly hash: Hash; readonly record: RecordAs<'finding'> } | undefined;
+    readonly findings: readonly RecordAs<'finding'>[];
   };
   /** Identifiers of what the engine itself stands on in this account. */
   readonly ownTargets: readonly string[];

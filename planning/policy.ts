@@ -46,11 +46,7 @@ export function judgeSituation(policy: Policy, situation: Situation, policyHash:
   };
   const gates = { outage: gateOf('outage'), irreversible: gateOf('irreversible') };
   // What was signed beforehand is for what is proven, open to anybody, and stopped in no way that can be taken back; everything else is asked about.
-  const standing =
-    rule.mode === 'act' &&
-    !seen.reversible &&
-    seen.exposure === 'public' &&
-    (seen.proof === 'possession' || seen.proof === 'issuer-signed');
+  const standing = rule.mode === 'act' && !seen.reversible && seen.exposure === 'public' && seen.proof === 'possession';
   if (standing && seen.withheld) remarks.push(`It is asked about: ${seen.withheld}.`);
   return {
     policy: policyHash,

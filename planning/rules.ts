@@ -190,7 +190,7 @@ export function brokenRules(plan: Plan, input: PlanInput): readonly BrokenRule[]
       const hurt = casualtiesOf(assessment, input.manifests[finding.provider], actionName(step));
       if (authorised?.authorisation !== step.authorisation || !onRoot(step) || !outside || plan.purpose !== 'contain')
         breaks(RuleName.IRREVERSIBLE_GATED, step, 'names a standing authorisation that is no leave for it');
-      if (assessment.exposure !== 'public' || !['possession', 'issuer-signed'].includes(assessment.proof))
+      if (assessment.exposure !== 'public' || assessment.proof !== Proof.POSSESSION)
         breaks(RuleName.IRREVERSIBLE_GATED, step, 'names a standing authorisation, and the leak is not proven and public');
       if (!isOneWay(input.manifests[finding.provider], root.credential, actionName(step)))
         breaks(RuleName.IRREVERSIBLE_GATED, step, 'names a standing authorisation, though there is another way');

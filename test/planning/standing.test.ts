@@ -12,7 +12,7 @@ import {
   type SignedAuthorisation,
 } from '../../domain/authorisation.ts';
 import { hashOf } from '../../domain/canonical.ts';
-import { no, yes } from '../../domain/observation.ts';
+import { no, unknown, yes } from '../../domain/observation.ts';
 import { type Plan, planHash, stepKey } from '../../domain/plan.ts';
 import type { Verdict } from '../../domain/policy.ts';
 import type { AnyRecord, RecordAs } from '../../domain/record-bodies.ts';
@@ -236,8 +236,9 @@ describe('a worker takes a standing authorisation for leave', () => {
     const given = over.authorisation ?? signed;
     const verdict = { ...verdictUnder(given), ...over.verdict };
     const input = { ...(over.input ?? about('forge', [leaked])), verdict: verdictUnder(given) };
-    const assessment = { ...input.assessment, ...over.assessment };
-    const finding = recordOf(over.finder ?? keys.worker, 'finding', { ...input.assessment.finding, ...over.found });
+    const own = { ...input.assessment.finding, credential: input.assessment.credential };
+    const assessment = { ...input.assessment, finding: own, ...over.assessment };
+    const finding = recordOf(over.finder ?? keys.worker, 'finding', { ...own, ...over.found });
     const findingHash = hashOf(finding);
     const assessed = recordOf(keys.judge, 'assessment', assessment, [findingHash]);
     const judged = recordOf(keys.judge, 'verdict', verdict);
@@ -275,6 +276,7 @@ describe('a worker takes a standing authorisation for leave', () => {
         assessment: { hash: hashOf(assessed), record: assessed },
         verdict: { hash: hashOf(judged), record: judged },
         finding: { hash: findingHash, record: finding },
+        findings: [finding],
         ...over.standing,
       },
       ...over.warrant,
@@ -297,6 +299,7 @@ describe('a worker takes a standing authorisation for leave', () => {
     ['for another kind', { authorisation: signedBy([keys.ada, keys.ben], { kinds: ['forge.deploy-key'] }) }, 'other kinds'],
     ['where the leak is internal', { assessment: { exposure: 'internal' } }, 'internal, not public'],
     ['where nothing but a claim proves it', { assessment: { proof: 'claim' } }, 'is a claim'],
+    ['where the issuer’s word proves it, and no secret', { assessment: { proof: 'issuer-signed' } }, 'is a issuer-signed'],
     ['where one person’s word proves it', { assessment: { proof: 'person-signed' } }, 'is a person-signed'],
     ['that the verdict does not rest on', { verdict: { authorised: undefined as never } }, 'does not rest on'],
     [
@@ -338,6 +341,25 @@ describe('a worker takes a standing authorisation for leave', () => {
   ])('and none %s', (_, over, words) => {
     expect(answer(over)).toContain(words);
     expect(answer(over)).toContain('warrant.gate-unsatisfied');
+  });
+
+  it('where this account’s worker has seen the secret to be real, in whichever round, and on nobody else’s word', () => {
+    const doubt = about('forge', [leaked], { finding: { possession: unknown(at(0), 'engine', 'tried before') } });
+    expect(answer({ input: doubt })).toContain('has not seen the leaked secret');
+    const asked = question({ input: doubt });
+    const standing = asked.standing as NonNullable<typeof asked.standing>;
+    const earlier = (key: PrivateKey, over: Partial<ProviderFinding> = {}, where: Partial<typeof place> = {}) => {
+      const credential = doubt.assessment.credential;
+      const body = { ...doubt.assessment.finding, credential, possession: yes(at(0), 'probe', 'accepted'), ...over };
+      return { ...recordOf(key, 'finding', body), ...where } as RecordAs<'finding'>;
+    };
+    const under = (record: RecordAs<'finding'>) =>
+      checkWarrant({ ...asked, standing: { ...standing, findings: [...standing.findings, record] } }).ok;
+    expect(under(earlier(keys.worker))).toBe(true);
+    expect(under(earlier(keys.other))).toBe(false);
+    expect(under(earlier(keys.judge))).toBe(false);
+    expect(under(earlier(keys.worker, {}, { run: 'run-0' }))).toBe(false);
+    expect(under(earlier(keys.worker, { credential: { kind: 'forge.token', locator: { hashed: 'h2' } } }))).toBe(false);
   });
 
   const hurting = about('forge', [leaked, deploy('1', used)], { edges: [edgeTo('1')] });

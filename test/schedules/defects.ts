@@ -40,7 +40,7 @@ export const defects: readonly Defect[] = [
   {
     name: 'retry mints twice',
     breaks: [Rule.MINTED, Rule.ACCOUNTED, Rule.ENDS],
-    seed: 39,
+    seed: 242,
     edits: [
       {
         file: 'providers/aws/mint-key.ts',
