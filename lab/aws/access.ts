@@ -86,9 +86,9 @@ export function authenticate(world: World, claim: Claim, request: WireRequest, s
 
 /** STS calls that a session of each kind may make. */
 const stsOf: Readonly<Record<Session['kind'], readonly string[]>> = {
-  'session-token': ['AssumeRole', 'GetCallerIdentity'],
-  federation: ['GetCallerIdentity'],
-  role: ['AssumeRole', 'GetCallerIdentity', 'GetAccessKeyInfo'],
+  'session-token': ['AssumeRole', 'GetCallerIdentity', 'GetScopedCredentials'],
+  federation: ['GetCallerIdentity', 'GetScopedCredentials'],
+  role: ['AssumeRole', 'GetCallerIdentity', 'GetAccessKeyInfo', 'GetScopedCredentials'],
 };
 
 /**
@@ -136,6 +136,7 @@ export function layersOf(world: World, principal: { user?: User; role?: Role; se
     identity,
     ...(set?.boundary === undefined ? {} : { boundary: boundary === undefined ? [] : [knownPolicy(boundary, 'identity')] }),
     ...(narrowed ? { session: session.policies.map((text) => knownPolicy(text, 'identity')) } : {}),
+    ...(session?.scopes === undefined ? {} : { scopes: session.scopes.map((text) => [knownPolicy(text, 'identity')]) }),
     scp: (asOf(world.state.account.attached, at) ?? []).map((p) => knownPolicy(p.content, 'scp')),
   };
 }

@@ -87,10 +87,11 @@ function save(world: World): void {
 }
 
 const clockOf = (world: World) => ({ now: world.clock.now(), wall: world.clock.wall(), offsetMs: world.clock.offsetMs });
-const settingsOf = ({ authenticationPropagationMs, authorizationPropagationMs, logLagMs }: Settings) => ({
+const settingsOf = ({ authenticationPropagationMs, authorizationPropagationMs, logLagMs, scopedIssueTime }: Settings) => ({
   authenticationPropagationMs,
   authorizationPropagationMs,
   logLagMs,
+  scopedIssueTime: scopedIssueTime ?? 'own',
 });
 
 function faultOrder(body: Record<string, unknown>): FaultOrder {
@@ -164,7 +165,10 @@ function serve(world: World, method: string, url: URL, body: Record<string, unkn
         authorizationPropagationMs: read('authorizationPropagationMs'),
         logLagMs: body.logLagMs === undefined ? world.settings.logLagMs : milliseconds(body.logLagMs, 'logLagMs', 86_400_000),
       };
-      Object.assign(world.settings, next);
+      const { scopedIssueTime } = body;
+      if (scopedIssueTime !== undefined && scopedIssueTime !== 'own' && scopedIssueTime !== 'parent')
+        throw new Unusable('scopedIssueTime must be own or parent');
+      Object.assign(world.settings, next, scopedIssueTime === undefined ? {} : { scopedIssueTime });
       save(world);
       return settingsOf(world.settings);
     }

@@ -28,6 +28,8 @@ export interface Timing {
   readonly authorizationPropagationMs: number;
   /** How long an event takes until it can be looked up. */
   readonly logLagMs: number;
+  /** Whether scoped-down credentials bear an issue time of their own or that of the session they come of: AWS does not document it. */
+  readonly scopedIssueTime: 'own' | 'parent';
 }
 
 export interface SimulatedKey {

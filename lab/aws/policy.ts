@@ -206,6 +206,8 @@ export interface Layers {
   readonly identity: readonly Policy[];
   readonly boundary?: readonly Policy[];
   readonly session?: readonly Policy[];
+  /** What a session was scoped down by, step by step. */
+  readonly scopes?: readonly (readonly Policy[])[];
   readonly scp?: readonly Policy[];
 }
 
@@ -224,11 +226,12 @@ export function decide(layers: Layers, q: Question, granted = false): Judgement 
   if (layers.scp !== undefined) said.push(['service control', judge(layers.scp, q)]);
   if (layers.boundary !== undefined) said.push(['permissions boundary', judge(layers.boundary, q)]);
   if (layers.session !== undefined) said.push(['session', judge(layers.session, q)]);
+  for (const scope of layers.scopes ?? []) said.push(['session', judge(scope, q)]);
   const denier = said.find(([, effect]) => effect === 'deny');
   if (denier !== undefined) return { allowed: false, layer: denier[0], explicit: true };
   for (const layer of ['service control', 'permissions boundary', 'session', 'identity-based'] as const) {
-    const effect = said.find(([name]) => name === layer)?.[1];
-    if (effect === undefined || effect === 'allow') continue;
+    // Of several policies of a layer each has to allow.
+    if (said.every(([name, effect]) => name !== layer || effect === 'allow')) continue;
     // A resource policy that names the very principal stands in for the identity policy, not for the limits around it.
     if (granted && layer === 'identity-based') continue;
     return { allowed: false, layer, explicit: false };

@@ -141,6 +141,8 @@ export interface Session {
   readonly name: string;
   /** Documents that narrow it; an empty list narrows nothing, except for a federation session, which without one may do nothing. */
   readonly policies: readonly string[];
+  /** Documents that it was scoped down by since, each of which has to allow by itself. */
+  readonly scopes?: readonly string[];
   readonly issuedAt: number;
   readonly expiresAt: number;
   /** The access key that minted it: the edge of the graph. */
@@ -213,6 +215,8 @@ export interface Settings {
   authenticationPropagationMs: number;
   authorizationPropagationMs: number;
   logLagMs: number;
+  /** What AWS does not document: whether scoped-down credentials bear an issue time of their own or that of the session they come of. Absent: their own, which a cut-off stamped before does not reach. */
+  scopedIssueTime?: 'own' | 'parent';
   clockOffsetMs: number;
 }
 

@@ -2,7 +2,7 @@ import { authorize, contextOf, roleArn, sessionArn } from './access.ts';
 import type { Call, Operations } from './call.ts';
 import { accessKeyId, accountOf, secretKey, sessionToken } from './identifiers.ts';
 import { knownPolicy, Malformed, readPolicy, type Trusted, trusts } from './policy.ts';
-import { accessDenied, malformedPolicy, validation } from './refusal.ts';
+import { accessDenied, malformedPolicy, Refusal, validation } from './refusal.ts';
 import { asOf, type Role, type Session, type User } from './state.ts';
 import { authorizationTime } from './world.ts';
 import type { Answer } from './xml.ts';
@@ -90,6 +90,9 @@ function trusted(call: Call, bindings: Readonly<Record<string, string>>): Truste
 const refused = (call: Call) =>
   accessDenied(`User: ${call.caller.arn} is not authorized to perform: sts:AssumeRole on resource: ${call.text('RoleArn')}`);
 
+/** Sessions can be scoped down so often by a policy. */
+const scopeQuota = 3;
+
 /** STS. `GetCallerIdentity` and `GetSessionToken` need no permission and no policy can take them away. */
 export const sts: Operations = {
   GetCallerIdentity: {
@@ -132,6 +135,51 @@ export const sts: Operations = {
         Credentials: credentials(session),
         FederatedUser: { FederatedUserId: `${call.world.accountId}:${name}`, Arn: sessionArn(call.world.accountId, session, user) },
         PackedPolicySize: policies.length === 0 ? undefined : Math.ceil(((policies[0]?.length ?? 0) / 2048) * 100),
+      };
+    },
+  },
+  GetScopedCredentials: {
+    mutates: true,
+    readOnly: true,
+    // No permission for it is documented, so that the simulator takes the reading that is worse for whoever contains: nobody can be denied it.
+    need: () => undefined,
+    run: (call) => {
+      const { session } = call.caller;
+      if (session === undefined)
+        throw new Refusal('InvalidSubjectCredentials', 400, 'GetScopedCredentials can be called with temporary credentials only.');
+      const policies = narrowing(call);
+      const left = Math.floor((session.expiresAt - call.now) / 1000);
+      const seconds = call.integer('DurationSeconds', 1, 129_600, 0);
+      if (policies.length === 0 && seconds === 0) throw validation('At least one of Policy and DurationSeconds is needed.');
+      if (seconds > left)
+        throw new Refusal('InsufficientSessionLifetime', 400, 'DurationSeconds is greater than what is left of the calling session.');
+      const scopes = [...(session.scopes ?? []), ...policies];
+      if (scopes.length > scopeQuota) throw accessDenied(`A session has at most ${scopeQuota} scope-down policies.`);
+      const own = Math.floor(call.now / 1000) * 1000;
+      const scoped: Session = {
+        kind: session.kind,
+        principalId: session.principalId,
+        name: session.name,
+        policies: session.policies,
+        scopes,
+        id: accessKeyId('ASIA', call.world.accountId),
+        secret: secretKey(),
+        token: sessionToken(),
+        issuedAt: call.world.settings.scopedIssueTime === 'parent' ? session.issuedAt : own,
+        expiresAt: seconds === 0 ? session.expiresAt : Math.min(session.expiresAt, own + seconds * 1000),
+        mintedBy: session.id,
+        ...(session.sourceIdentity === undefined ? {} : { sourceIdentity: session.sourceIdentity }),
+        ...(session.console === true ? { console: true } : {}),
+      };
+      call.change.put('sessions', scoped);
+      call.made = scoped.id;
+      return {
+        Credentials: credentials(scoped),
+        SessionInfo: { ScopedSessionId: call.caller.userId, Arn: call.caller.arn },
+        SessionTokenSize: scoped.token.length,
+        SessionTokenUtilization: Math.ceil((scoped.token.length / 4096) * 100),
+        ScopedPoliciesCount: scopes.length,
+        SourceIdentity: scoped.sourceIdentity,
       };
     },
   },
