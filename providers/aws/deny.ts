@@ -22,6 +22,8 @@ export interface Denial {
   serves(document: string, context: StepContext): boolean;
   /** True for a whole one that an engine put, this step or any other. */
   isOurs(document: string): boolean;
+  /** What the record of a step should say besides. */
+  facts?(context: StepContext): Readonly<Record<string, unknown>>;
   /** What it does to a user, for a sentence. */
   words(user: string): string;
 }
@@ -70,7 +72,7 @@ export function denyOn(account: AwsAccount, denial: Denial): Action<PolicyBefore
       } else if (before.document !== undefined) throw changed(user, policy);
       if (!(await writePolicy(calls, user, policy, wanted))) return done('absent', { gone: 'user' });
       account.settling.accepted(markOf(context));
-      return done('changed');
+      return done('changed', denial.facts?.(context));
     },
 
     async probe(target, _before, context) {

@@ -34,6 +34,11 @@ export const fence: Denial = {
     return within('networks') && within('vpcs') && within('endpoints');
   },
   isOurs: isFence,
+  facts(context) {
+    const gates = wanted(context);
+    const passedOver = (textsOf(context, 'networks') ?? []).filter((each) => !gates.networks.includes(each.trim().toLowerCase()));
+    return { open: [...gates.networks, ...gates.vpcs, ...gates.endpoints], ...(passedOver.length > 0 ? { passedOver } : {}) };
+  },
   words: (user) => `denies ${user} everything from elsewhere than the declared networks`,
 };
 

@@ -39,9 +39,13 @@ describe('a fence', () => {
       const taken = world.from(thief, leaked);
       const token = pairOf((await taken.sts.send(new GetSessionTokenCommand({}))).Credentials);
       const federated = pairOf((await taken.sts.send(new GetFederationTokenCommand({ Name: 'thief', Policy: everything }))).Credentials);
-      const step = stepOf(connection, 'fence-principal', target, { params });
+      const step = stepOf(connection, 'fence-principal', target, { params: { ...params, networks: [...params.networks, '10.0.0.0/8'] } });
       const before = await step.capture();
-      expect((await step.apply(before)).outcome).toBe('changed');
+      // A private network among the declared ones keeps nothing open, and the record says so.
+      expect(await step.apply(before)).toMatchObject({
+        outcome: 'changed',
+        facts: { open: [...params.networks, ...params.vpcs], passedOver: ['10.0.0.0/8'] },
+      });
       expect((await step.probe(before)).observation.state).toBe('yes');
       for (const pair of [leaked, token, federated]) expect(await lists(world, thief, pair)).toBe('AccessDeniedException');
       for (const address of [consumer, job, service]) expect(await lists(world, address, leaked)).toBe('ok');
