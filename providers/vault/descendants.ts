@@ -263,7 +263,7 @@ async function matchSecretIds(vault: Vault, device: string, made: readonly Made[
     } catch (error) {
       if (codeOf(error) !== 'provider.denied') throw error;
       for (const { id } of each) found.set(id, 'unknown');
-      gaps.push(`our policy does not let us see the secret ids of role ${at.role}`);
+      gaps.push(`our policy does not let us see the secret ids of role ${at.appRole}`);
     }
   }
   return found;
@@ -283,7 +283,7 @@ function nameOf(
     return {
       kind: 'vault.approle-secret-id',
       locator: { ...at, ...(known ? { accessor } : { hmac }) },
-      title: `secret id ${known ? accessor : `${hmac.slice(0, 12)}…`} of role ${at.role}`,
+      title: `secret id ${known ? accessor : `${hmac.slice(0, 12)}…`} of role ${at.appRole}`,
     };
   }
   if (made.what === 'batch') return { kind: 'vault.batch-token', locator: { hmac }, title: `batch token ${hmac.slice(0, 12)}…` };

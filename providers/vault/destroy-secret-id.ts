@@ -27,7 +27,7 @@ export function destroySecretId(bench: Bench): Action {
     manifest: actionOf(manifest, 'destroy-secret-id') as ActionManifest,
 
     async capture(target): Promise<SecretIdBefore> {
-      const at = membersOf(target, bench.account, 'mount', 'role', 'accessor');
+      const at = membersOf(target, bench.account, 'mount', 'appRole', 'accessor');
       const row = await lookUpSecretId(bench.open(), at);
       if (row === undefined) return { found: false };
       return {
@@ -40,7 +40,7 @@ export function destroySecretId(bench: Bench): Action {
     },
 
     async apply(target, before, context): Promise<Applied> {
-      const place = membersOf(target, bench.account, 'mount', 'role', 'accessor');
+      const place = membersOf(target, bench.account, 'mount', 'appRole', 'accessor');
       recalled(beforeSchema, before);
       context.signal.throwIfAborted();
       const vault = bench.open();
@@ -59,12 +59,12 @@ export function destroySecretId(bench: Bench): Action {
     },
 
     async probe(target) {
-      const place = membersOf(target, bench.account, 'mount', 'role', 'accessor');
+      const place = membersOf(target, bench.account, 'mount', 'appRole', 'accessor');
       const vault = bench.open();
       const row = await lookUpSecretId(vault, place);
       const { at, atMost } = await serverTime(vault);
       const requestIds = vault.requestIds;
-      const words = `secret id ${place.accessor} of role ${place.role}`;
+      const words = `secret id ${place.accessor} of role ${place.appRole}`;
       if (row !== undefined) return { observation: no(at, 'administrator', `${words} is there`), requestIds };
       return {
         observation: yes(at, 'administrator', `${words} is not there, in the server’s own words`),

@@ -61,8 +61,13 @@ export async function look(vault: Vault, account: string, settings: VaultSetting
 async function standingOf(vault: Vault, account: string, on: Look): Promise<Standing | undefined> {
   const { kind, locator } = on.credential;
   if (kind === 'vault.token' || kind === 'vault.batch-token') return await tokenStanding(vault, account, on.credential, on.secret);
-  if (kind === 'vault.approle-secret-id' && locator.mount && locator.role && locator.accessor)
-    return await secretIdStanding(vault, account, { mount: locator.mount, role: locator.role, accessor: locator.accessor }, on.secret);
+  if (kind === 'vault.approle-secret-id' && locator.mount && locator.appRole && locator.accessor)
+    return await secretIdStanding(
+      vault,
+      account,
+      { mount: locator.mount, appRole: locator.appRole, accessor: locator.accessor },
+      on.secret,
+    );
   if (kind === 'vault.lease' && locator.lease) return await leaseStanding(vault, account, locator.lease);
   return undefined;
 }
@@ -193,10 +198,10 @@ const mountsSchema = z.object({ data: z.record(z.string(), z.unknown()) });
 const aliasSchema = z.object({ data: z.object({ id: z.string().min(1) }) }).nullish();
 
 /** The entity that a role's log-ins act as. It is told by the role's id, and there is none before the first of them. */
-async function entityOfRole(vault: Vault, at: Pick<SecretIdPlace, 'mount' | 'role'>): Promise<EntityRow | undefined> {
+async function entityOfRole(vault: Vault, at: Pick<SecretIdPlace, 'mount' | 'appRole'>): Promise<EntityRow | undefined> {
   try {
     const role = await vault.look(
-      { verb: 'read', call: 'read a role id', path: `auth/${at.mount}/role/${encodeURIComponent(at.role)}/role-id`, write: false },
+      { verb: 'read', call: 'read a role id', path: `auth/${at.mount}/role/${encodeURIComponent(at.appRole)}/role-id`, write: false },
       roleIdSchema,
     );
     const mounts = await vault.ask({ verb: 'read', call: 'list auth mounts', path: 'sys/auth', write: false }, mountsSchema);
@@ -222,14 +227,14 @@ async function entityOfRole(vault: Vault, at: Pick<SecretIdPlace, 'mount' | 'rol
 }
 
 async function secretIdStanding(vault: Vault, account: string, place: SecretIdPlace, secret: Secret | undefined): Promise<Standing> {
-  membersOf({ account, ...place }, account, 'mount', 'role', 'accessor');
+  membersOf({ account, ...place }, account, 'mount', 'appRole', 'accessor');
   const row = await lookUpSecretId(vault, place);
   const entity = await entityOfRole(vault, place);
   const { at } = await serverTime(vault);
   const key = stepKey('vault/destroy-secret-id', { account, ...place });
-  const words = `secret id ${place.accessor} of role ${place.role}`;
+  const words = `secret id ${place.accessor} of role ${place.appRole}`;
   const root = {
-    login: { mount: place.mount, role: place.role, ...(secret ? { secretId: secret } : {}) },
+    login: { mount: place.mount, role: place.appRole, ...(secret ? { secretId: secret } : {}) },
     ...(row ? { issuedAt: row.issuedAt } : {}),
   };
   return {
@@ -241,8 +246,8 @@ async function secretIdStanding(vault: Vault, account: string, place: SecretIdPl
         )
       : no(at, 'administrator', `${words} is not there, in the server’s own words`),
     possession: unknown(at, 'engine', 'whether a sealed secret id is this one could only be told by logging in with it'),
-    ours: row ? yes(at, 'administrator', `this server has it, in role ${place.role}`) : unknown(at, 'administrator', 'it is gone'),
-    locator: { mount: place.mount, role: place.role, accessor: place.accessor },
+    ours: row ? yes(at, 'administrator', `this server has it, in role ${place.appRole}`) : unknown(at, 'administrator', 'it is gone'),
+    locator: { mount: place.mount, appRole: place.appRole, accessor: place.accessor },
     ...(entity ? { entity } : {}),
     ...(row ? { issuedAt: row.issuedAt, ...(row.expiresAt ? { expiresAt: row.expiresAt } : {}) } : {}),
     root,

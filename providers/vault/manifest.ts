@@ -89,9 +89,9 @@ const kinds: readonly KindManifest[] = [
   {
     kind: 'vault.approle-secret-id',
     title: 'secret id of an AppRole',
-    locator: ['mount', 'role', 'accessor'],
+    locator: ['mount', 'appRole', 'accessor'],
     identified:
-      'By mount, role and accessor, as whoever issued it knows them. It has no form of its own, so that none is recognised in a text.',
+      'By mount, role (`appRole`) and accessor, as whoever issued it knows them. It has no form of its own, so that none is recognised in a text.',
     mints: [
       // Not by the end of the secret id: what it was exchanged for lives on.
       { kind: 'vault.token', via: via.login, logged: 'always', maxLife: 'unlimited', killedBy: ['disable-entity'] },
@@ -106,10 +106,10 @@ const kinds: readonly KindManifest[] = [
     ways: {
       remove: {
         action: 'destroy-secret-id',
-        target: { account: '{account}', mount: '{mount}', role: '{role}', accessor: '{accessor}' },
-        subject: '{role}/{accessor}',
+        target: { account: '{account}', mount: '{mount}', appRole: '{appRole}', accessor: '{accessor}' },
+        subject: '{appRole}/{accessor}',
       },
-      mint: { action: 'mint-secret-id', target: { account: '{account}', mount: '{mount}', role: '{role}' }, subject: '{role}' },
+      mint: { action: 'mint-secret-id', target: { account: '{account}', mount: '{mount}', appRole: '{appRole}' }, subject: '{appRole}' },
       ...deny,
     },
   },
@@ -199,7 +199,7 @@ export const manifest: ProviderManifest = {
     },
     {
       name: 'mint-secret-id',
-      title: 'make a new secret id for role {role}',
+      title: 'make a new secret id for role {appRole}',
       phase: 'mint',
       reversibility: 'reversible',
       scope: 'credential',
@@ -210,9 +210,9 @@ export const manifest: ProviderManifest = {
         'update auth/+/role/+/custom-secret-id',
         'update auth/+/role/+/secret-id-accessor/destroy',
       ],
-      byHand: 'bao write -f auth/{mount}/role/{role}/secret-id, and put what it answers into the store without showing it',
+      byHand: 'bao write -f auth/{mount}/role/{appRole}/secret-id, and put what it answers into the store without showing it',
       byHandUndo:
-        'bao write auth/{mount}/role/{role}/secret-id-accessor/destroy secret_id_accessor=<the accessor of the one that was made>',
+        'bao write auth/{mount}/role/{appRole}/secret-id-accessor/destroy secret_id_accessor=<the accessor of the one that was made>',
       source:
         'https://openbao.org/api-docs/auth/approle/#create-custom-approle-secret-id; a value that is there already is refused with a 500',
     },
@@ -254,14 +254,14 @@ export const manifest: ProviderManifest = {
     },
     {
       name: 'destroy-secret-id',
-      title: 'destroy secret id {accessor} of role {role}',
+      title: 'destroy secret id {accessor} of role {appRole}',
       phase: 'revoke',
       reversibility: 'irreversible',
       irreversibleBecause: 'the server keeps neither the secret id nor what was known of it',
       scope: 'credential',
       permissions: [...readSecretId, 'update auth/+/role/+/secret-id-accessor/destroy', 'list auth/+/role/+/secret-id', ...self],
       byHand:
-        'bao write auth/{mount}/role/{role}/secret-id-accessor/destroy secret_id_accessor={accessor}, then bao list auth/{mount}/role/{role}/secret-id: it is gone when it is not listed',
+        'bao write auth/{mount}/role/{appRole}/secret-id-accessor/destroy secret_id_accessor={accessor}, then bao list auth/{mount}/role/{appRole}/secret-id: it is gone when it is not listed',
       source:
         'https://openbao.org/api-docs/auth/approle/#destroy-approle-secret-id-accessor; tokens that it was exchanged for are another store’s',
     },

@@ -25,7 +25,7 @@ const labelName = 'tourniquet_made';
 /**
  * Makes a secret id of our own choosing. ORDER: it is sealed before it is registered, and its metadata says where, so that a try whose answer was lost is found again with all that it made, and no
  * secret id stands whose secret nobody has. The server copies the metadata into the tokens that it is exchanged for, which so name this step.
- * Params: `sealTo` (`{provider, account}`), whose worker may open the secret. Made: `mount`, `role`, `accessor`, `accessKeyId`, `sealed`, `keyId`. What is sealed is JSON of `accessKeyId` (a name for the
+ * Params: `sealTo` (`{provider, account}`), whose worker may open the secret. Made: `mount`, `appRole`, `accessor`, `accessKeyId`, `sealed`, `keyId`. What is sealed is JSON of `accessKeyId` (a name for the
  * store; it is the accessor's for nobody) and `secretId`, bound to the text `mint:<accessKeyId>`.
  */
 export function mintSecretId(bench: Bench): Action {
@@ -33,13 +33,13 @@ export function mintSecretId(bench: Bench): Action {
     manifest: actionOf(manifest, 'mint-secret-id') as ActionManifest,
 
     async capture(target): Promise<MintBefore> {
-      const place = membersOf(target, bench.account, 'mount', 'role');
+      const place = membersOf(target, bench.account, 'mount', 'appRole');
       const accessors = await listSecretIds(bench.open(), place);
       return { found: accessors !== undefined, accessors: [...(accessors ?? [])].sort() };
     },
 
     async apply(target, captured, context): Promise<Applied> {
-      const place = membersOf(target, bench.account, 'mount', 'role');
+      const place = membersOf(target, bench.account, 'mount', 'appRole');
       const before = recalled(beforeSchema, captured);
       const sealTo = sealToSchema.safeParse(context.params.sealTo);
       if (!sealTo.success) throw fault('provider.invalid', { missing: 'sealTo' });
@@ -69,14 +69,14 @@ export function mintSecretId(bench: Bench): Action {
     },
 
     async probe(target, captured, context) {
-      const place = membersOf(target, bench.account, 'mount', 'role');
+      const place = membersOf(target, bench.account, 'mount', 'appRole');
       const before = recalled(beforeSchema, captured);
       const vault = bench.open();
       const [standing] = await ours(vault, place, before, context);
       const { at, atMost } = await serverTime(vault);
       const requestIds = vault.requestIds;
-      if (!standing) return { observation: no(at, 'administrator', `role ${place.role} has no secret id of this step`), requestIds };
-      const words = `role ${place.role} has secret id ${standing.accessor} of this step`;
+      if (!standing) return { observation: no(at, 'administrator', `role ${place.appRole} has no secret id of this step`), requestIds };
+      const words = `role ${place.appRole} has secret id ${standing.accessor} of this step`;
       const made = context.made[context.step]?.accessor;
       if (made !== undefined && made !== standing.accessor)
         return { observation: unknown(at, 'administrator', `${words}, and it is not the one that was made`), requestIds };
@@ -84,7 +84,7 @@ export function mintSecretId(bench: Bench): Action {
     },
 
     async revert(target, captured, context): Promise<Reverted> {
-      const place = membersOf(target, bench.account, 'mount', 'role');
+      const place = membersOf(target, bench.account, 'mount', 'appRole');
       const before = recalled(beforeSchema, captured);
       const vault = bench.open();
       const standing = await ours(vault, place, before, context);
@@ -98,7 +98,7 @@ export function mintSecretId(bench: Bench): Action {
       return {
         outcome: standing.length > 0 ? 'changed' : 'already',
         requestIds: vault.requestIds,
-        observation: yes(at, 'administrator', `role ${place.role} has no secret id of this step`),
+        observation: yes(at, 'administrator', `role ${place.appRole} has no secret id of this step`),
       };
     },
   };
@@ -113,7 +113,7 @@ interface Ours extends SecretIdPlace {
 /** Secret ids that this very step has made, by the marks that they bear. Whatever was there at the capture is none of them. */
 async function ours(
   vault: Vault,
-  place: Pick<SecretIdPlace, 'mount' | 'role'>,
+  place: Pick<SecretIdPlace, 'mount' | 'appRole'>,
   before: MintBefore,
   context: StepContext,
 ): Promise<readonly Ours[]> {
@@ -132,11 +132,11 @@ async function ours(
 
 async function done(vault: Vault, outcome: Applied['outcome'], made: Ours): Promise<Applied> {
   const { at } = await serverTime(vault);
-  const { mount, role, accessor, label, sealed, sealer } = made;
+  const { mount, appRole, accessor, label, sealed, sealer } = made;
   return {
     outcome,
     acceptedAt: at,
     requestIds: vault.requestIds,
-    made: { mount, role, accessor, accessKeyId: label, sealed, keyId: sealer },
+    made: { mount, appRole, accessor, accessKeyId: label, sealed, keyId: sealer },
   };
 }

@@ -221,10 +221,10 @@ export async function revokeLeaseNow(vault: Vault, lease: string): Promise<void>
   );
 }
 
-/** Where a secret id is: the mount of its AppRole engine (`approle`), and the role. */
+/** Where a secret id is: the mount of its AppRole engine (`approle`), and the role; not called `role`, which plans take for a role that sessions act as. */
 export interface SecretIdPlace {
   readonly mount: string;
-  readonly role: string;
+  readonly appRole: string;
   readonly accessor: string;
 }
 
@@ -247,8 +247,8 @@ const secretIdSchema = z.object({
   }),
 });
 
-const roleOf = ({ mount, role }: Pick<SecretIdPlace, 'mount' | 'role'>): string =>
-  `auth/${mount.split('/').map(encodeURIComponent).join('/')}/role/${encodeURIComponent(role)}`;
+const roleOf = ({ mount, appRole }: Pick<SecretIdPlace, 'mount' | 'appRole'>): string =>
+  `auth/${mount.split('/').map(encodeURIComponent).join('/')}/role/${encodeURIComponent(appRole)}`;
 
 /** Undefined where there is none of that accessor, or the role is gone. */
 export async function lookUpSecretId(vault: Vault, at: SecretIdPlace): Promise<SecretIdRow | undefined> {
@@ -280,7 +280,7 @@ export async function lookUpSecretId(vault: Vault, at: SecretIdPlace): Promise<S
 }
 
 /** The accessors of a role's secret ids; undefined where the role is gone. */
-export async function listSecretIds(vault: Vault, at: Pick<SecretIdPlace, 'mount' | 'role'>): Promise<readonly string[] | undefined> {
+export async function listSecretIds(vault: Vault, at: Pick<SecretIdPlace, 'mount' | 'appRole'>): Promise<readonly string[] | undefined> {
   // A role without any answers with an empty 404, as the absence of anything does. That the role is gone is said in words, which a look-up hears.
   const found = await vault.look(
     { verb: 'list', call: 'list secret ids', path: `${roleOf(at)}/secret-id`, write: false, of: 'list-secret-ids' },
@@ -294,7 +294,7 @@ const registeredSchema = z.object({ data: z.object({ secret_id_accessor: z.strin
 /** Registers a secret id that we chose, with all else as the role has it. The answer has the secret in it, and only its accessor is taken. */
 export async function registerSecretId(
   vault: Vault,
-  at: Pick<SecretIdPlace, 'mount' | 'role'>,
+  at: Pick<SecretIdPlace, 'mount' | 'appRole'>,
   secretId: Secret,
   metadata: Readonly<Record<string, string>>,
 ): Promise<string> {
@@ -333,7 +333,7 @@ const shapes = {
   accessor: /^[A-Za-z0-9][A-Za-z0-9._-]{5,127}$/,
   entity: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
   mount: /^[A-Za-z0-9_-]+(\/[A-Za-z0-9_-]+)*$/,
-  role: /^[A-Za-z0-9._-]{1,128}$/,
+  appRole: /^[A-Za-z0-9._-]{1,128}$/,
   lease: /^[A-Za-z0-9._-]+(\/[A-Za-z0-9._:@-]+)+$/,
 } as const;
 
@@ -356,11 +356,11 @@ export function membersOf<Name extends keyof typeof shapes>(
 }
 
 /** Refuses what the engine itself stands on. */
-export function refuseOwn(own: Self, on: { accessor?: string; entity?: string; mount?: string; role?: string; lease?: string }): void {
+export function refuseOwn(own: Self, on: { accessor?: string; entity?: string; mount?: string; appRole?: string; lease?: string }): void {
   const ours =
     (on.accessor !== undefined && on.accessor === own.accessor) ||
     (on.entity !== undefined && on.entity === own.entity) ||
-    (on.role !== undefined && on.role === own.role && own.issuedAt === `auth/${on.mount}/login`) ||
+    (on.appRole !== undefined && on.appRole === own.role && own.issuedAt === `auth/${on.mount}/login`) ||
     // A token's own lease is under the path that it was issued at, and there is no telling whose it is: none there is touched by its lease.
     on.lease?.startsWith('auth/');
   if (ours) throw fault('warrant.own-credential', { because: 'the engine itself stands on it, or may do so' });

@@ -239,9 +239,9 @@ function isLogin(
 }
 
 /** The role whose secret ids a path makes. */
-export function secretIdPath(path: string): { readonly mount: string; readonly role: string } | undefined {
-  const [, mount, role] = /^auth\/(.+)\/role\/([^/]+)\/(?:custom-)?secret-id$/.exec(path) ?? [];
-  return mount === undefined || role === undefined ? undefined : { mount, role };
+export function secretIdPath(path: string): { readonly mount: string; readonly appRole: string } | undefined {
+  const [, mount, appRole] = /^auth\/(.+)\/role\/([^/]+)\/(?:custom-)?secret-id$/.exec(path) ?? [];
+  return mount === undefined || appRole === undefined ? undefined : { mount, appRole };
 }
 
 const secretIdIn = (data: unknown): string | undefined =>

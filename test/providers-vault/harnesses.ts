@@ -116,7 +116,7 @@ const cases: Readonly<Record<string, Case>> = {
     async prepare(lab) {
       const { leaked, secrets, snapshot } = await two(lab);
       return {
-        target: { account, mount: 'approle', role: leaked.role.name },
+        target: { account, mount: 'approle', appRole: leaked.role.name },
         params: { sealTo: { provider: 'vault', account } },
         secrets,
         snapshot,
@@ -130,7 +130,7 @@ const cases: Readonly<Record<string, Case>> = {
       const other = await leaked.role.secretId();
       const place = `auth/approle/role/${leaked.role.name}/secret-id-accessor/destroy`;
       return {
-        target: { account, mount: 'approle', role: leaked.role.name, accessor: leaked.secretIdAccessor },
+        target: { account, mount: 'approle', appRole: leaked.role.name, accessor: leaked.secretIdAccessor },
         secrets: [...secrets, other.secretId],
         snapshot,
         remove: async () => void (await lab.must('POST', place, { secret_id_accessor: leaked.secretIdAccessor })),

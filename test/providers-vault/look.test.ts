@@ -74,7 +74,7 @@ describe('a look at a leaked token', () => {
     for (const { accessor } of [child, orphan, grandchild]) expect(finding.descendants).toContain(`vault.token:${accessor}`);
     expect(finding.descendants).toContain(`vault.token:${wrapped}`);
     expect(finding.descendants).toContain(`vault.lease:${lease}`);
-    expect(finding.descendants).toContain(`vault.approle-secret-id:${planted}/approle/${role.name}`);
+    expect(finding.descendants).toContain(`vault.approle-secret-id:${planted}/${role.name}/approle`);
     expect(finding.descendants.filter((id) => id.startsWith('vault.batch-token:'))).toHaveLength(1);
     for (const { accessor } of [bystander, others]) expect(finding.descendants).not.toContain(`vault.token:${accessor}`);
     const batch = finding.graph.nodes.find((each) => each.id.startsWith('vault.batch-token:'))?.credential;
@@ -231,7 +231,7 @@ describe('a look at a secret id', () => {
     const other = await role.login((await role.secretId()).secretId);
     const credential: CredentialRef = {
       kind: 'vault.approle-secret-id',
-      locator: { mount: 'approle', role: role.name, accessor: secretId.accessor },
+      locator: { mount: 'approle', appRole: role.name, accessor: secretId.accessor },
     };
     const all = (await connection.look(on(credential))).finding;
     expect([...all.descendants].sort()).toEqual([mine, other].map(({ accessor }) => `vault.token:${accessor}`).sort());

@@ -46,7 +46,7 @@ const context = (step: string, more: Partial<StepContext> = {}): StepContext => 
   ...more,
 });
 const action = (name: string) => engine.actions[name] as Action;
-const target = () => ({ account, mount: 'approle', role: role.name });
+const target = () => ({ account, mount: 'approle', appRole: role.name });
 const listed = async (): Promise<string[]> =>
   (await lab.server.call('LIST', `auth/approle/role/${role.name}/secret-id`)).body?.data?.keys ?? [];
 
@@ -57,7 +57,7 @@ it('a secret id that is made goes sealed into its store, logs in, and its token 
   const { made = {} } = await mint.apply(target(), before, context('mint'));
   expect(made).toMatchObject({
     mount: 'approle',
-    role: role.name,
+    appRole: role.name,
     accessor: expect.any(String),
     accessKeyId: expect.stringMatching(/^secret-id-/),
   });

@@ -131,7 +131,7 @@ describe('a worker that logs in by a role', () => {
     const { secret_id_accessor: other } = (await call('POST', 'auth/responder/role/worker/secret-id', {})).body.data;
     const refused: readonly [string, Record<string, string>][] = [
       ['revoke-token', { accessor }],
-      ['destroy-secret-id', { mount: 'responder', role: 'worker', accessor: other }],
+      ['destroy-secret-id', { mount: 'responder', appRole: 'worker', accessor: other }],
       ['revoke-lease', { lease: 'auth/responder/login/habcdef' }],
     ];
     for (const [name, target] of refused) {

@@ -137,8 +137,11 @@ describe('12: a secret id is destroyed, and the periodic token that it was excha
   it('the engine: its look names the tokens of the role, and each is ended', async () => {
     const { role, accessor, login } = await leakedRole();
     const bystander = await leakedRole();
-    const ref: CredentialRef = { kind: 'vault.approle-secret-id', locator: { mount: 'approle', role: role.name, accessor } };
-    expect(await act('destroy-secret-id', { mount: 'approle', role: role.name, accessor })).toEqual({ outcome: 'changed', state: 'yes' });
+    const ref: CredentialRef = { kind: 'vault.approle-secret-id', locator: { mount: 'approle', appRole: role.name, accessor } };
+    expect(await act('destroy-secret-id', { mount: 'approle', appRole: role.name, accessor })).toEqual({
+      outcome: 'changed',
+      state: 'yes',
+    });
     const looked = await look(ref);
     expect(looked.finding.descendants).toEqual([`vault.token:${login.accessor}`]);
     await endAll(looked);
@@ -220,7 +223,7 @@ describe('15: the log-in path of a mount names no role', () => {
     const bystander = await leakedRole();
     const asked = [...manifest.actions.flatMap(({ permissions }) => permissions), ...(manifest.reads ?? [])].join('\n');
     expect(asked).not.toMatch(/revoke-(prefix|force)/);
-    await endAll(await look({ kind: 'vault.approle-secret-id', locator: { mount: 'approle', role: role.name, accessor } }));
+    await endAll(await look({ kind: 'vault.approle-secret-id', locator: { mount: 'approle', appRole: role.name, accessor } }));
     expect(await lab.works(login.token)).toBe(false);
     expect(await lab.works(bystander.login.token)).toBe(true);
   });
