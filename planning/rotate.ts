@@ -67,7 +67,8 @@ export function rotate(view: View, draft: Draft): void {
   }
 
   if (!off && !room.brokenFirst) {
-    const watch = knowledge.watchOldQuiet(root.credential, principal);
+    // Behind a fence the thief goes on trying the old one, so that it is never quiet; whoever is let in has been seen on the new one.
+    const watch = isFenced(view) ? undefined : knowledge.watchOldQuiet(root.credential, principal);
     const quiet =
       watch &&
       draft.want({

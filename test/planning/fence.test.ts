@@ -78,7 +78,6 @@ describe('a key leaked in public whose consumers all stand in declared networks'
       'vault/watch-readers',
       'aws/watch-new-use',
       'aws/watch-new-use',
-      'aws/watch-old-quiet',
       'aws/disable-key',
       'aws/cut-off-sessions',
       'aws/delete-key',
