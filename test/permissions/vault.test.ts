@@ -15,8 +15,15 @@ const under: Under = async (world, policy) => {
   return (await world.under?.(filled === '' ? 'path "kv/none" { capabilities = ["deny"] }' : filled)) as Action;
 };
 
-describeLeast(manifest, harnesses, under, {
-  ...(process.env.TOURNIQUET_FULL === '1' ? {} : { only: ['disable-entity', 'revoke-token'] }),
-  // Where no token is named that has to be gone, it looks through all of them.
-  ways: { 'enable-entity': [{ without: ['accessors'], ends: 'provider.conflict' }] },
-});
+/** Their worlds lend no connection under a policy; what a 403 comes to is tried in their own tests. */
+const unlent = ['vault/stage-secret', 'vault/distribute-secret'];
+describeLeast(
+  manifest,
+  harnesses.filter(({ name }) => !unlent.includes(name)),
+  under,
+  {
+    ...(process.env.TOURNIQUET_FULL === '1' ? {} : { only: ['disable-entity', 'revoke-token'] }),
+    // Where no token is named that has to be gone, it looks through all of them.
+    ways: { 'enable-entity': [{ without: ['accessors'], ends: 'provider.conflict' }] },
+  },
+);
