@@ -149,12 +149,13 @@ export async function examine(account: AwsAccount, on: Examination): Promise<rea
 
 const words = ({ user, policy }: { readonly user: string; readonly policy: string }): string => `${policy} on ${user}`;
 
-/** Every permission that an action names, with the actions that need it. */
+/** Every permission that an action names, with the actions that need it, and what a look reads: a class of credentials that may not be read keeps the sweep from ever being done. */
 function permissionsOf(): ReadonlyMap<string, readonly string[]> {
   const all = new Map<string, string[]>();
   for (const { name, permissions } of manifest.actions) {
     for (const permission of permissions) all.set(permission, [...(all.get(permission) ?? []), name]);
   }
+  for (const permission of manifest.reads ?? []) all.set(permission, [...(all.get(permission) ?? []), 'every look']);
   return all;
 }
 
@@ -178,7 +179,7 @@ async function missingPermissions(
       ? 'any'
       : /Role/.test(permission)
         ? 'role'
-        : /^iam:(?:ListUsers|Simulate|GenerateCredential|GetAccount)/.test(permission)
+        : /^iam:(?:ListUsers|Simulate|GenerateCredential|GetAccount|GetPolicy|.*Group(?!sForUser))/.test(permission)
           ? 'any'
           : 'user';
   const missing = new Map<string, readonly string[]>();

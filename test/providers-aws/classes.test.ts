@@ -146,6 +146,12 @@ describe('a look at a leaked key', () => {
       const { finding, evidence } = await connection.look(lookAt(leaked.accessKeyId, { depth: 'full', containedAt }));
       expect(finding.swept).toMatchObject({ state: 'unknown', why: expect.stringContaining('SSH keys of ci-deployer: provider.denied') });
       expect(evidence.otherCredentials).toMatchObject({ unread: ['SSH keys of ci-deployer: provider.denied'] });
+      // And the doctor had foretold it.
+      const examined = await connection.examine?.({ principals: [user], signal: new AbortController().signal });
+      expect(examined?.find(({ what }) => what === 'permissions that the actions need')?.observation).toMatchObject({
+        state: 'no',
+        evidence: expect.stringMatching(/^iam:ListSSHPublicKeys \([^)]*every look\)$/),
+      });
     } finally {
       await world.close();
     }
