@@ -1,4 +1,4 @@
-import { createHash, createPublicKey, generateKeyPair, type KeyObject, randomBytes, randomInt } from 'node:crypto';
+import { createHash, generateKeyPair, type KeyObject, randomBytes, randomInt } from 'node:crypto';
 import { promisify } from 'node:util';
 import type { Clock } from '../aws/clock.ts';
 import type { Faults } from '../aws/faults.ts';
@@ -189,10 +189,6 @@ export function keyIdOf(publicKey: KeyObject): string {
   return createHash('sha1')
     .update(publicKey.export({ type: 'spki', format: 'der' }))
     .digest('hex');
-}
-
-export function publicKeyOf(pem: string): KeyObject {
-  return createPublicKey(pem);
 }
 
 /** The account as the service knows it now; undefined for one that was deleted. */

@@ -169,3 +169,18 @@ export async function expectOwnDoing(
     await context.sleep(context.timing.pollMs);
   }
 }
+
+/** Since when a key is off or gone, as the Admin Activity log has it: the first such call after the last that turned it on. Undefined where the log shows none. */
+export async function keyOffSince(account: GcpAccount, calls: Calls, keyId: string): Promise<string | undefined> {
+  const names = ['Disable', 'Enable', 'Delete'].map((verb) => `protoPayload.methodName="google.iam.admin.v1.${verb}ServiceAccountKey"`);
+  const filter = `${activity(account.project)} AND (${names.join(' OR ')}) AND protoPayload.resourceName:${quoted(`/keys/${keyId}`)}`;
+  const { events, cut } = await readLog(account, calls, filter, calls.now - reachMs);
+  if (cut) return undefined;
+  let since: string | undefined;
+  for (const event of events) {
+    if (event.refused) continue;
+    if (event.name === 'EnableServiceAccountKey') break;
+    since = event.at;
+  }
+  return since;
+}

@@ -19,7 +19,7 @@ import { type ApiKeyRow, apiKeyBefore, readApiKey } from './api-key.ts';
 import { type Made, madeBy, readProjectPolicy, rolesOf, type Walk, walk } from './descendants.ts';
 import { keyBefore } from './disable-key.ts';
 import { type HmacRow, hmacBefore, readHmac } from './hmac.ts';
-import { type LogEvent, reachMs } from './log.ts';
+import { keyOffSince, type LogEvent, reachMs } from './log.ts';
 import { manifest } from './manifest.ts';
 import { readPrivateKey, type Tried, tryKey } from './probe.ts';
 
@@ -125,7 +125,8 @@ class Looking {
     const { email } = root;
     const keyId = on.credential.locator.privateKeyId;
     const walked =
-      full && email !== undefined
+      // An HMAC key signs requests to Cloud Storage and gets no token for them: it acts as nobody else.
+      full && email !== undefined && on.credential.kind !== 'gcp.hmac-key'
         ? await walk(account, calls, { email, ...(keyId ? { keyId } : {}) }, from, { heartbeat: () => on.heartbeat() })
         : undefined;
     // Read again after the waits of a full look, so that what the sweep says is of after the log and not of before it.
@@ -133,18 +134,26 @@ class Looking {
     const rows = email === undefined ? undefined : await readKeys(account, calls, email);
     const privilege = await this.#privilege(email, walked);
     this.#draw(root, rows);
-    if (email !== undefined)
-      await this.#tokensOf(email, nodeId(on.credential), 'jwt-bearer', root, 'exchanges at the token endpoint are in no log');
+    const isKey = on.credential.kind === 'gcp.service-account-key';
+    // A token issued at the last moment at which the key was accepted, and one that was minted with that at its last, and so on down the chain.
+    const off = full && isKey && keyId !== undefined && root.live.state === 'no' ? await keyOffSince(account, calls, keyId) : undefined;
+    const lifeMs = account.limits.maxTokenLifeSeconds * 1000;
+    const diesAt = (depth: number) => (off === undefined ? undefined : Date.parse(off) + on.timing.propagationMs + depth * lifeMs);
+    const depths = new Map<string | undefined, number>([[email, 1]]);
+    if (email !== undefined && isKey)
+      await this.#tokensOf(email, nodeId(on.credential), 'jwt-bearer', diesAt(1), 'exchanges at the token endpoint are in no log');
     if (walked) {
       for (const each of walked.reached) {
         const parent = each.from === email ? nodeId(on.credential) : tokenId(each.from);
         const life = each.event === undefined ? undefined : lifeOf(each.event);
         const expired = each.event !== undefined && life !== undefined && Date.parse(each.event.at) + life * 1000 < calls.now;
+        const depth = (depths.get(each.from) ?? 1) + 1;
+        depths.set(each.email, depth);
         await this.#tokensOf(
           each.email,
           parent,
-          each.event?.name ?? 'GenerateAccessToken',
-          undefined,
+          'GenerateAccessToken',
+          diesAt(depth),
           each.evidence,
           each.how,
           expired ? each.event : undefined,
@@ -427,12 +436,12 @@ class Looking {
     return row.disabled ? no(at, 'administrator', `key ${row.id} is disabled`) : yes(at, 'administrator', `key ${row.id} is enabled`);
   }
 
-  /** The tokens of an account that a leak can have, as one node: there is no list of them, and none can be told from another. */
+  /** The tokens of an account that a leak can have, as one node: there is no list of them, and none can be told from another. Its name is that of no target, so that nobody takes it for the account or a key. */
   async #tokensOf(
     email: string,
     parent: string,
     via: string,
-    root: Root | undefined,
+    diesAt: number | undefined,
     evidence: string,
     how: Reached = 'seen',
     expired?: LogEvent,
@@ -443,9 +452,7 @@ class Looking {
       state: state === undefined ? 'absent' : state.disabled ? 'disabled' : 'enabled',
     };
     const at = this.#at();
-    const { maxTokenLifeSeconds } = account.limits;
-    const contained = this.#on.containedAt === undefined ? Number.NaN : Date.parse(this.#on.containedAt);
-    const dead = root !== undefined && root.live.state === 'no' && contained + maxTokenLifeSeconds * 1000 < this.#calls.now;
+    const dead = diesAt !== undefined && diesAt < this.#calls.now;
     const live =
       state === undefined
         ? no(at, 'administrator', `there is no account ${email}`)
@@ -456,7 +463,7 @@ class Looking {
               `${email} is disabled: its tokens are rejected, and would be accepted again if it were enabled before they expire`,
             )
           : dead
-            ? no(at, 'engine', 'the key has been off for longer than a token can live')
+            ? no(at, 'engine', 'the leaked key has been off for longer than such a token can live')
             : expired
               ? no(at, 'log', `the one that was seen, by log entry ${expired.id}, has expired`)
               : unknown(
@@ -467,12 +474,12 @@ class Looking {
                     : 'tokens are in no list, and their account is enabled',
                 );
     const id = this.#credential(
-      { kind: 'gcp.access-token', locator: { serviceAccount: email } },
+      { kind: 'gcp.access-token', locator: { tokensOf: memberOf(email) } },
       {
         principal: memberOf(email),
         derivedVia: via,
         live,
-        ...(Number.isNaN(contained) ? {} : { expiresAt: new Date(contained + maxTokenLifeSeconds * 1000).toISOString() }),
+        ...(diesAt === undefined ? {} : { expiresAt: new Date(diesAt).toISOString() }),
       },
       `tokens of ${email}`,
       this.#says(evidence, how === 'seen' && via !== 'jwt-bearer' ? 'cloudaudit' : 'iam', how === 'possible' ? 'suspected' : 'likely'),
@@ -658,8 +665,9 @@ class Looking {
         });
     }
     // Every log that could show more has to have passed. Where Data Access is off there is nothing to wait for: every account that could have been reached is in the graph.
+    const full = on.depth === 'full';
     const swept =
-      !walked && root.email !== undefined
+      !walked && root.email !== undefined && !(full && on.credential.kind === 'gcp.hmac-key')
         ? notRead
         : walked && walked.gaps.length > 0
           ? unknown(at, 'log', walked.gaps.join('; '))
@@ -706,7 +714,7 @@ class Looking {
 }
 
 type Reached = 'seen' | 'possible';
-const tokenId = (email: string): string => nodeId({ kind: 'gcp.access-token', locator: { serviceAccount: email } });
+const tokenId = (email: string): string => nodeId({ kind: 'gcp.access-token', locator: { tokensOf: memberOf(email) } });
 
 /** An entry as it is kept: who did what, and neither request nor answer. */
 function kept(event: LogEvent): Readonly<Record<string, unknown>> {

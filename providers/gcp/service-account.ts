@@ -37,8 +37,7 @@ export async function enableIfQuiet(
   context: StepContext,
 ): Promise<boolean> {
   const life = numberOf(context, 'maxLifeSeconds') ?? account.limits.maxTokenLifeSeconds;
-  const { propagationMs, marginMs } = context.timing;
-  const until = Date.parse(standing.since) + propagationMs + marginMs + life * 1000;
+  const until = Date.parse(standing.since) + context.timing.propagationMs + life * 1000;
   if (calls.now < until) {
     throw fault('provider.conflict', {
       serviceAccount: email,

@@ -27,7 +27,11 @@ afterEach(() => world.close());
 const elapse = () => world.control.advance(timing.logLagMs + timing.propagationMs + 50);
 const since = async (ms = minute) => new Date((await world.now()) - ms).toISOString();
 const nodeOf = (nodes: readonly GraphNode[], kind: string, of: string) =>
-  nodes.find((node) => node.credential?.kind === kind && Object.values(node.credential.locator).includes(of));
+  nodes.find(
+    (node) =>
+      node.credential?.kind === kind &&
+      [of, `serviceAccount:${of}`].some((each) => Object.values(node.credential?.locator ?? {}).includes(each)),
+  );
 const secretIn = (value: unknown) =>
   JSON.stringify(value, (_, each: unknown) => (each instanceof Secret ? '[secret]' : each)).includes('PRIVATE KEY');
 
@@ -147,7 +151,7 @@ describe('what a leak has made', () => {
     const { finding } = await connection.look(lookAt(keyRef(file)));
     const reached = finding.graph.nodes
       .filter((node) => node.credential?.kind === 'gcp.access-token')
-      .map((node) => node.credential?.locator.serviceAccount);
+      .map((node) => node.credential?.principal?.replace('serviceAccount:', ''));
     expect(reached.sort()).toEqual([email, b, c, d].sort());
   });
 
