@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import nodeVault from 'node-vault';
+import { manifest } from '../../providers/vault/manifest.ts';
 import type { AwsWorld } from './aws.ts';
 import { deployments, fields, kvMount } from './cast.ts';
 
@@ -12,7 +13,19 @@ export interface VaultWorld {
 const rule = (path: string, ...capabilities: readonly string[]): string =>
   `path "${path}" {\n  capabilities = [${capabilities.map((one) => `"${one}"`).join(', ')}]\n}\n`;
 
-/** The engine's vault worker: exactly the stores of the inventory, the staging places beside them, and a look at the audit devices. */
+/** What the provider's manifest asks for besides stores: looks at tokens, secret ids and leases, and their end. */
+function onKinds(): readonly string[] {
+  const byPath = new Map<string, Set<string>>();
+  for (const permission of [...manifest.actions.flatMap((action) => action.permissions), ...(manifest.reads ?? [])]) {
+    const [capability = '', path = ''] = permission.split(' ');
+    if (!path.includes('{')) byPath.set(path, (byPath.get(path) ?? new Set()).add(capability));
+  }
+  // Whoever may write an entity whole may give it any policy.
+  const only = (path: string): string => (path === 'identity/entity/id/+' ? '  allowed_parameters = { "disabled" = [] }\n' : '');
+  return [...byPath].map(([path, capabilities]) => rule(path, ...capabilities).replace(/}\n$/, `${only(path)}}\n`));
+}
+
+/** The engine's vault worker: exactly the stores of the inventory, the staging places beside them, the audit devices, and the tokens, secret ids and leases that may leak. */
 export function workerPolicy(paths: readonly string[]): string {
   const onStores = paths.flatMap((full) => {
     const path = full.slice(kvMount.length + 1);
@@ -25,15 +38,7 @@ export function workerPolicy(paths: readonly string[]): string {
       rule(`${kvMount}/delete/${path}--staged/*`, 'update'),
     ];
   });
-  return [
-    ...onStores,
-    rule(`${kvMount}/config`, 'read'),
-    rule('sys/audit', 'read', 'sudo'),
-    rule('sys/capabilities-self', 'update'),
-    rule('sys/internal/ui/mounts/*', 'read'),
-    rule('auth/token/lookup-self', 'read'),
-    rule('auth/token/renew-self', 'update'),
-  ].join('\n');
+  return [...onStores, rule(`${kvMount}/config`, 'read'), ...onKinds()].join('\n');
 }
 
 /** Fills a fresh server: the KV mount, the deployers' pairs, one policy and one token for each reader. Tokens name their holder, so that the audit log does. */

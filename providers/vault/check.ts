@@ -4,6 +4,7 @@ import { no, type Observation, unknown, yes } from '../../domain/observation.ts'
 import type { Connection } from '../contract.ts';
 import type { VaultSettings } from './bench.ts';
 import type { Key, Vault } from './client.ts';
+import { manifest } from './manifest.ts';
 import { stagingRoot } from './staging.ts';
 
 type Check = Awaited<ReturnType<Connection['check']>>[number];
@@ -71,6 +72,11 @@ export async function checkVault(vault: Vault, settings: VaultSettings): Promise
     });
   }
 
+  await attempt('permissions on tokens, secret ids and leases', 'Give the token’s policy what is missing.', async () => {
+    const missing = await missingOfKinds(vault);
+    return missing.length === 0 ? yes(now(), 'administrator', 'all there') : no(now(), 'administrator', `missing: ${missing.join(', ')}`);
+  });
+
   await attempt('audit device', 'Have an audit device configured, or let the policy read sys/audit (with sudo).', async () => {
     const devices = await vault.auditDevices();
     return devices.length > 0
@@ -108,6 +114,18 @@ async function missingOn(vault: Vault, key: Key): Promise<readonly string[]> {
   return Object.entries(needed).flatMap(([path, wanted]) =>
     wanted.filter((one) => !have[path]?.includes(one) && !have[path]?.includes('root')).map((one) => `${one} ${path}`),
   );
+}
+
+/** What actions on our own kinds and looks at them want, tried on paths of nobody's: what a policy says of one name it need not say of another. */
+async function missingOfKinds(vault: Vault): Promise<readonly string[]> {
+  const permissions = [...manifest.actions.flatMap((action) => action.permissions), ...(manifest.reads ?? [])];
+  const needed = [...new Set(permissions)].filter((one) => !one.includes('{'));
+  const pathOf = (one: string): string => one.slice(one.indexOf(' ') + 1).replace(/[+*]/g, 'any');
+  const have = await vault.capabilities([...new Set(needed.map(pathOf))]);
+  return needed.filter((one) => {
+    const given = have[pathOf(one)] ?? [];
+    return !given.includes('root') && !given.includes(one.slice(0, one.indexOf(' ')));
+  });
 }
 
 async function auditLog(file: string | undefined, at: string): Promise<Observation> {

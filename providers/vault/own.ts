@@ -34,6 +34,7 @@ const refusesUs = (error: unknown): boolean =>
 const againMs = 10_000;
 /** A server that is sealed or away is asked again after this time; the token it will know again when it is back. */
 const awayMs = 5_000;
+const refusedMs = 600_000;
 const longestMs = 6 * 3_600_000;
 
 /**
@@ -96,8 +97,10 @@ export function keeperOf(client: Client, own: OwnCredential): Keeper {
       const half = (before.creation_ttl / 2) * 1_000;
       wake(left * 1_000 > half ? left * 1_000 - half + 500 : Math.max((left * 1_000) / 2, 1_000));
     } catch (error) {
-      if (statusOf(error) === 403 && 'roleId' in own) await login().catch(() => wake(awayMs));
-      else wake(awayMs);
+      if (statusOf(error) !== 403) wake(awayMs);
+      else if ('roleId' in own) await login().catch(() => wake(awayMs));
+      // Revoked, or not allowed to look at itself: nothing that we could do would change it, and each call says so itself.
+      else wake(refusedMs);
     }
   }
 

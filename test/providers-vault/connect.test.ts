@@ -8,6 +8,7 @@ import type { AccountConfig } from '../../providers/contract.ts';
 import { instantOf, isoOf } from '../../providers/vault/client.ts';
 import { provider } from '../../providers/vault/index.ts';
 import { codeOf, makePlace, policyFor } from './bench.ts';
+import { wholePolicy } from './practice.ts';
 import { type FaultProxy, startProxy, startServer, type TestServer } from './server.ts';
 
 let server: TestServer;
@@ -48,6 +49,7 @@ describe('connecting', () => {
         'mount kv',
         'mount kv keeps old versions',
         'permissions on kv/ci/app',
+        'permissions on tokens, secret ids and leases',
         'audit device',
         'audit log',
       ].map((what) => [what, 'yes']),
@@ -64,6 +66,20 @@ describe('connecting', () => {
     expect(other).toMatchObject({
       observation: { state: 'no', evidence: expect.stringContaining('read kv/data/ci/elsewhere') },
       remedy: expect.any(String),
+    });
+  });
+
+  it('check finds what the manifest asks for whole under exactly that, and names what is withdrawn', async () => {
+    const what = 'permissions on tokens, secret ids and leases';
+    const under = async (policy: string) => {
+      await server.call('PUT', 'sys/policies/acl/whole', { policy });
+      const { body } = await server.call('POST', 'auth/token/create', { policies: ['whole'] });
+      return (await checks(account(body.auth.client_token)))[what]?.observation;
+    };
+    expect(await under(wholePolicy())).toMatchObject({ state: 'yes' });
+    expect(await under(wholePolicy().replace('path "auth/token/revoke-accessor"', 'path "auth/token/none"'))).toMatchObject({
+      state: 'no',
+      evidence: 'missing: update auth/token/revoke-accessor',
     });
   });
 

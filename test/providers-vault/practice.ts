@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { Secret } from '../../domain/secret.ts';
 import type { Connection, StepContext } from '../../providers/contract.ts';
 import { provider } from '../../providers/vault/index.ts';
@@ -59,6 +60,7 @@ async function begin(): Promise<{ lab: Lab; stop(): Promise<void> }> {
     } catch {
       // It is gone already.
     }
+    rmSync(server.dir, { recursive: true, force: true });
   };
   process.once('exit', kill);
   const stop = async () => {
