@@ -91,6 +91,8 @@ const consumer = (id: string, stores: readonly Store[]): fc.Arbitrary<Consumer> 
       overlap: fc.boolean(),
       rereads: fc.constantFrom(2, 60, 'never' as const),
       assumes: fc.constantFrom([], [], [roles[0]], [roles[1]], [...roles]),
+      // Mostly within networks that a fence could let in, or it would never be wanted where there are several.
+      networks: fc.constantFrom([], ['198.51.100.0/24'], ['198.51.100.0/24', '10.0.0.0/8'], ['203.0.113.0/24']),
     })
     .map((over) => a.consumer(id, over));
 

@@ -77,12 +77,15 @@ describe('an incident comes to its end', () => {
 
   it('whatever the attacker does between rounds, and whoever refuses what', () => {
     fc.assert(
-      fc.property(fc.constantFrom('act', 'ask'), fc.array(event, { maxLength: 5 }), (mode, events) => {
+      fc.property(fc.constantFrom('act', 'ask'), fc.boolean(), fc.array(event, { maxLength: 5 }), (mode, declared, events) => {
         const verdict = a.verdict({ mode });
+        // Where every consumer declares its network the key is fenced in first, and only later turned off.
+        const networks = declared ? ['198.51.100.0/24'] : [];
+        const inventory = a.inventory({ consumers: [a.consumer('build', { networks }), a.consumer('deploy', { networks })] });
         const world = new World();
         let n = 0;
         for (let round = 0; round < 14; round++) {
-          const input = world.look({ verdict });
+          const input = world.look({ verdict, inventory });
           const plan = planRound(input);
           expect(brokenRules(plan, input)).toEqual([]);
           if (plan.steps.length === 0 && events.length <= round) return;
