@@ -34,6 +34,7 @@ export function worldOf(world: World): Record<string, unknown> {
         loginProfile: u.loginProfile !== undefined,
         serviceCredentials: u.serviceCredentials.map(({ secret: _secret, ...rest }) => rest),
         signingCertificates: (u.signingCertificates ?? []).map(({ body: _body, ...rest }) => rest),
+        mfaDevices: (u.mfaDevices ?? []).map(({ serial }) => serial),
         sshKeys: (u.sshKeys ?? []).map(({ body: _body, ...rest }) => rest),
         keys: world.state
           .keysOf(u)

@@ -59,6 +59,7 @@ export interface SimulatedWorld {
     readonly loginProfile: boolean;
     readonly serviceCredentials: readonly { readonly id: string; readonly service: string; readonly status: 'Active' | 'Inactive' }[];
     readonly signingCertificates: readonly { readonly id: string; readonly status: 'Active' | 'Inactive' }[];
+    readonly mfaDevices: readonly string[];
     readonly sshKeys: readonly { readonly id: string; readonly status: 'Active' | 'Inactive' }[];
     readonly keys: readonly SimulatedKey[];
   }[];

@@ -1,5 +1,5 @@
 import { userArn } from './access.ts';
-import { type Call, type Need, type Operation, type Operations, page } from './call.ts';
+import { type Call, type Need, type Operations, page } from './call.ts';
 import { boundaryAnswer } from './iam-policies.ts';
 import { byName, find, managedArn, onAll, onPrincipal, pathOf, policiesOf, put, repolicy, subject } from './iam-principals.ts';
 import { uploadOperations } from './iam-uploads.ts';
@@ -102,6 +102,7 @@ const users: Operations = {
         [user.serviceCredentials.length > 0, 'must delete service specific credentials first'],
         [(user.signingCertificates ?? []).length > 0, 'must delete signing certificates first'],
         [(user.sshKeys ?? []).length > 0, 'must delete SSH public keys first'],
+        [(user.mfaDevices ?? []).length > 0, 'must deactivate MFA devices first'],
         [Object.keys(inline).length > 0, 'must delete policies first'],
         [attached.length > 0, 'must detach all policies first'],
         [groups.length > 0, 'must remove users from group first'],
@@ -432,15 +433,61 @@ const serviceCredentials: Operations = {
   },
 };
 
-/** Multi-factor devices cannot be made here, and so are always none; whoever contains a user has to look all the same. */
-const none = (list: string): Operation => ({
-  mutates: false,
-  need: onUser,
-  run: (call) => {
-    subject(call);
-    return { [list]: [], IsTruncated: false };
+/** IAM User Guide, "IAM and AWS STS quotas". */
+const deviceQuota = 8;
+
+/**
+ * Multi-factor devices. Only that there is one counts here: codes are taken for good where they have six digits and differ, nobody is asked for one, and no session says that it was made with one.
+ */
+const devices: Operations = {
+  EnableMFADevice: {
+    mutates: true,
+    need: onUser,
+    hidden: ['AuthenticationCode1', 'AuthenticationCode2'],
+    run: (call) => {
+      const user = find(call, 'User', call.text('UserName'));
+      const serial = call.text('SerialNumber');
+      const codes = [call.text('AuthenticationCode1'), call.text('AuthenticationCode2')];
+      if (!/^[\w+=/:,.@-]{9,256}$/.test(serial)) throw validation('SerialNumber is not valid.');
+      if (!codes.every((code) => /^\d{6}$/.test(code)) || codes[0] === codes[1])
+        throw new Refusal('InvalidAuthenticationCode', 403, 'Authentication code for device is not valid');
+      const taken = [...call.world.state.tables.users.values()].some(
+        (each) => each.deletedAt === undefined && each.mfaDevices?.some((device) => device.serial === serial),
+      );
+      if (taken) throw entityExists('MFADevice is already in use.');
+      if ((user.mfaDevices ?? []).length >= deviceQuota) throw limitExceeded(`Cannot exceed quota for MFADevicesPerUser: ${deviceQuota}`);
+      user.mfaDevices = [...(user.mfaDevices ?? []), { serial, enabledAt: call.now }];
+      put(call, 'User', user);
+      return {};
+    },
   },
-});
+  DeactivateMFADevice: {
+    mutates: true,
+    need: onUser,
+    run: (call) => {
+      const user = subject(call);
+      const serial = call.text('SerialNumber');
+      if (!user.mfaDevices?.some((device) => device.serial === serial)) throw noSuchEntity(`MFA Device invalid for user.`);
+      user.mfaDevices = user.mfaDevices.filter((device) => device.serial !== serial);
+      put(call, 'User', user);
+      return {};
+    },
+  },
+  ListMFADevices: {
+    mutates: false,
+    need: onUser,
+    run: (call) => {
+      const user = subject(call);
+      const { items, tail } = page(call, user.mfaDevices ?? []);
+      const MFADevices = items.map(({ serial, enabledAt }) => ({
+        UserName: user.name,
+        SerialNumber: serial,
+        EnableDate: new Date(enabledAt),
+      }));
+      return { MFADevices, ...tail };
+    },
+  },
+};
 
 const onGroup = (call: Call): Need => onPrincipal('Group')(call);
 
@@ -555,5 +602,5 @@ export const userOperations: Operations = {
   ...serviceCredentials,
   ...groups,
   ...uploadOperations,
-  ListMFADevices: none('MFADevices'),
+  ...devices,
 };

@@ -81,6 +81,8 @@ export interface User {
   serviceCredentials: ServiceCredential[];
   signingCertificates?: Upload[];
   sshKeys?: Upload[];
+  /** Multi-factor devices by serial number, each with when it was enabled. */
+  mfaDevices?: { readonly serial: string; readonly enabledAt: number }[];
   deletedAt?: number;
 }
 

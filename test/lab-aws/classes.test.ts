@@ -2,13 +2,16 @@ import {
   CreateLoginProfileCommand,
   CreateServiceSpecificCredentialCommand,
   CreateUserCommand,
+  DeactivateMFADeviceCommand,
   DeleteLoginProfileCommand,
   DeleteServiceSpecificCredentialCommand,
   DeleteSigningCertificateCommand,
   DeleteSSHPublicKeyCommand,
   DeleteUserCommand,
+  EnableMFADeviceCommand,
   GetLoginProfileCommand,
   GetSSHPublicKeyCommand,
+  ListMFADevicesCommand,
   ListServiceSpecificCredentialsCommand,
   ListSigningCertificatesCommand,
   ListSSHPublicKeysCommand,
@@ -119,6 +122,29 @@ describe('each class of a user’s credentials has a life of its own:', () => {
     const kept = JSON.stringify([await lab.ctl.world(), await lab.ctl.events()]);
     for (const secret of [git?.ServicePassword, reset?.ServicePassword, bedrock?.ServiceCredentialSecret])
       expect(kept).not.toContain(secret);
+  });
+
+  it('a multi-factor device is enabled for one user alone, listed, and deactivated', async () => {
+    await using lab = await practice();
+    for (const name of [UserName, 'v']) await lab.iam.send(new CreateUserCommand({ UserName: name }));
+    const SerialNumber = `arn:aws:iam::${lab.accountId}:mfa/phone`;
+    const enable = (name: string, second = '222222') =>
+      outcome(
+        lab.iam.send(
+          new EnableMFADeviceCommand({ UserName: name, SerialNumber, AuthenticationCode1: '111111', AuthenticationCode2: second }),
+        ),
+      );
+    expect(await enable(UserName, '111111')).toBe('InvalidAuthenticationCodeException');
+    expect([await enable(UserName), await enable(UserName), await enable('v')]).toEqual([
+      'ok',
+      'EntityAlreadyExistsException',
+      'EntityAlreadyExistsException',
+    ]);
+    const listed = async () => (await lab.iam.send(new ListMFADevicesCommand({ UserName }))).MFADevices ?? [];
+    expect((await listed()).map((each) => [each.SerialNumber, each.EnableDate instanceof Date])).toEqual([[SerialNumber, true]]);
+    expect(await outcome(lab.iam.send(new DeleteUserCommand({ UserName })))).toBe('DeleteConflictException');
+    const off = () => outcome(lab.iam.send(new DeactivateMFADeviceCommand({ UserName, SerialNumber })));
+    expect([await off(), await off(), await listed()]).toEqual(['ok', 'NoSuchEntityException', []]);
   });
 
   it('a login profile is made and deleted and never turned off, and a fresh one holds still', async () => {

@@ -3,6 +3,7 @@ import {
   CreateServiceSpecificCredentialCommand,
   CreateUserCommand,
   DeleteUserCommand,
+  EnableMFADeviceCommand,
   PutUserPolicyCommand,
   UpdateLoginProfileCommand,
   UploadSigningCertificateCommand,
@@ -29,6 +30,9 @@ describe('a look at a leaked key', () => {
         sshPublicKeyId: await uploadedKey(world, user),
       };
       await world.admin.iam.send(new CreateLoginProfileCommand({ UserName: user, Password: practicePassword }));
+      const SerialNumber = `arn:aws:iam::${world.account}:mfa/thief`;
+      const codes = { AuthenticationCode1: '111111', AuthenticationCode2: '222222' };
+      await world.admin.iam.send(new EnableMFADeviceCommand({ UserName: user, SerialNumber, ...codes }));
       const connection = await world.connect();
       const { finding, befores, evidence } = await connection.look(lookAt(leaked.accessKeyId));
       const of = (kind: string, locator: Record<string, string>) =>
@@ -50,7 +54,9 @@ describe('a look at a leaked key', () => {
       });
       expect(befores[stepKey('aws/disable-signing-certificate', { account, user, certificateId })]).toMatchObject({ status: 'Inactive' });
       expect(befores[stepKey('aws/disable-ssh-key', { account, user, sshPublicKeyId })]).toMatchObject({ status: 'Active' });
-      expect(evidence.otherCredentials).toMatchObject({ multiFactorDevices: [] });
+      expect(evidence.otherCredentials).toMatchObject({
+        multiFactorDevices: [{ serial: SerialNumber, enabledAt: expect.stringMatching(/Z$/) }],
+      });
       expect(JSON.stringify([finding, evidence])).not.toContain(practicePassword);
     } finally {
       await world.close();
