@@ -8,7 +8,7 @@ import { destroySecretId } from './destroy-secret-id.ts';
 import { disableEntity } from './disable-entity.ts';
 import { distributeSecret } from './distribute-secret.ts';
 import { enableEntity } from './enable-entity.ts';
-import { look } from './look.ts';
+import { look, type Remembered } from './look.ts';
 import { mintSecretId } from './mint-secret-id.ts';
 import type { OwnCredential } from './own.ts';
 import { silence } from './quiet.ts';
@@ -47,13 +47,14 @@ export async function connect(config: AccountConfig): Promise<Connection> {
     throw fault('provider.invalid', { account: config.account, because: 'neither credentials nor settings hold an address' });
   }
   const { open, close } = openVault({ address, own, timeoutMs, ...(namespace === undefined ? {} : { namespace }) });
+  const remembered: Remembered = new Map();
   const bench: Bench = { account: config.account, open, auditLog, namespace };
   return {
     provider: 'vault',
     account: config.account,
     check: () => checkVault(open(), settings.data),
     self: () => selfOf(open()),
-    look: (on) => look(open(), config.account, settings.data, on),
+    look: (on) => look(open(), config.account, settings.data, on, remembered),
     actions: {
       'stage-secret': stageSecret(bench),
       'distribute-secret': distributeSecret(bench),

@@ -25,6 +25,12 @@ import {
 
 const blind = manifest.logs[0]?.blind ?? [];
 
+/**
+ * The accessor of each token that was sealed to us, by its hash. A sealed text is handed to a look once, and later rounds know the hash alone. It is kept in this worker only: what a message said of it could lead
+ * to anybody's token.
+ */
+export type Remembered = Map<string, string>;
+
 /** What was found of the credential itself, before anything below it is looked for. */
 interface Standing {
   readonly live: Observation;
@@ -47,20 +53,27 @@ interface Standing {
  * Looks at a token, a secret id or a lease and at all that hangs on it, and changes nothing. A leaked token is looked up with ours, once, and never asks about itself: that would burn a use of
  * it. Where the log cannot say what it made, the answer is that it is not known, however many tokens were looked at.
  */
-export async function look(vault: Vault, account: string, settings: VaultSettings, on: Look): Promise<Looked> {
-  const standing = await standingOf(vault, account, on);
+export async function look(
+  vault: Vault,
+  account: string,
+  settings: VaultSettings,
+  on: Look,
+  remembered: Remembered = new Map(),
+): Promise<Looked> {
+  const standing = await standingOf(vault, account, on, remembered);
   if (standing === undefined) return await strange(vault, account, on);
   const id = nodeId(on.credential);
   const walked = on.depth === 'full' && standing.root ? await descend(vault, settings, on, { id, ...standing.root }) : undefined;
   // Read again after a long walk, so that what is said of the credential is of after it.
-  const now = walked ? ((await standingOf(vault, account, on)) ?? standing) : standing;
+  const now = walked ? ((await standingOf(vault, account, on, remembered)) ?? standing) : standing;
   const policies = standing.row ? await policiesOf(vault, standing.row, standing.entity) : undefined;
   return await tell(vault, account, on, now, walked, policies);
 }
 
-async function standingOf(vault: Vault, account: string, on: Look): Promise<Standing | undefined> {
+async function standingOf(vault: Vault, account: string, on: Look, remembered: Remembered): Promise<Standing | undefined> {
   const { kind, locator } = on.credential;
-  if (kind === 'vault.token' || kind === 'vault.batch-token') return await tokenStanding(vault, account, on.credential, on.secret);
+  if (kind === 'vault.token' || kind === 'vault.batch-token')
+    return await tokenStanding(vault, account, on.credential, on.secret, remembered);
   if (kind === 'vault.approle-secret-id' && locator.mount && locator.appRole && locator.accessor)
     return await secretIdStanding(
       vault,
@@ -101,14 +114,25 @@ async function strange(vault: Vault, account: string, on: Look): Promise<Looked>
   };
 }
 
-async function tokenStanding(vault: Vault, account: string, ref: CredentialRef, secret: Secret | undefined): Promise<Standing> {
-  const { accessor, sha256 } = ref.locator;
+async function tokenStanding(
+  vault: Vault,
+  account: string,
+  ref: CredentialRef,
+  secret: Secret | undefined,
+  remembered: Remembered,
+): Promise<Standing> {
+  const { sha256 } = ref.locator;
+  const accessor = ref.locator.accessor ?? (sha256 === undefined ? undefined : remembered.get(sha256));
   const { at } = await serverTime(vault);
   // A sealed text that is another than the one that was reported says nothing of this one.
   const fits = secret !== undefined && (sha256 === undefined || hashOfToken(secret) === sha256);
   const bySecret = fits ? await lookUpToken(vault, secret) : undefined;
   const row = bySecret ?? (accessor === undefined || accessor === '' ? undefined : await lookUpAccessor(vault, accessor));
   const known = fits || accessor !== undefined;
+  if (sha256 !== undefined && fits && bySecret?.accessor) {
+    if (remembered.size > 10_000) remembered.clear();
+    remembered.set(sha256, bySecret.accessor);
+  }
   const isIt = bySecret !== undefined && (accessor === undefined || bySecret.accessor === accessor);
   const request = `request ${vault.requestIds.at(-1) ?? 'unknown'}`;
   const possession =
@@ -134,7 +158,7 @@ async function tokenStanding(vault: Vault, account: string, ref: CredentialRef, 
       live: no(at, 'administrator', `there is no such token, in the server’s own words; ${request}`),
       possession,
       ours: unknown(at, 'administrator', 'a token that is gone is nobody’s'),
-      locator: ref.locator,
+      locator: { ...ref.locator, ...(accessor ? { accessor } : {}) },
       // What it made before it was gone can still be told by the log.
       root: {
         ...(accessor ? { accessor } : {}),

@@ -105,6 +105,16 @@ describe('a look at a leaked token', () => {
     expect(left).toBe(2);
   });
 
+  it('that was sealed to us once is known by its hash to the same worker from then on, and to no other', async () => {
+    const leaked = await role.login(secretId.secretId);
+    const credential: CredentialRef = { kind: 'vault.token', locator: { sha256: hashOf(leaked.token) } };
+    expect((await connection.look(on(credential, { depth: 'minimal' }))).finding.live.state).toBe('unknown');
+    await connection.look(on(credential, { secret: new Secret(leaked.token), depth: 'minimal' }));
+    expect((await connection.look(on(credential, { depth: 'minimal' }))).finding.live.state).toBe('yes');
+    const other = await connectAs((await tokenUnder(lab, wholePolicy())).token, proxy);
+    expect((await other.look(on(credential, { depth: 'minimal' }))).finding.live.state).toBe('unknown');
+  });
+
   it('takes a sealed text that is another token for none', async () => {
     const one = await lab.token({ policies: ['user'] });
     const other = await lab.token({ policies: ['user'] });
