@@ -1,10 +1,11 @@
-import { activityInfo } from '@temporalio/activity';
+import { activityInfo, sleep } from '@temporalio/activity';
 import { type Hash, hashOf, keepable } from '../domain/canonical.ts';
 import type { DecisionRecord, DecisionRuling, GateRecord, GateStanding } from '../domain/decision.ts';
 import { fault } from '../domain/errors.ts';
-import type { GateEventInput, GateEventResult, RuleInput } from '../domain/messages.ts';
+import { type GateEventInput, type GateEventResult, QueryName, type RuleInput } from '../domain/messages.ts';
 import { planHash } from '../domain/plan.ts';
 import type { GateRule } from '../domain/policy.ts';
+import type { ChainEntry } from '../domain/record.ts';
 import { ruleOnDecision } from '../domain/ruling.ts';
 import type { JudgeDeps } from './deps.ts';
 import { guarded } from './failure.ts';
@@ -18,9 +19,10 @@ export function createRule(deps: JudgeDeps) {
       const plan = input.plan ? (await deps.records.read(input.plan, 'plan')).body : undefined;
       const verdict = plan ? (await deps.records.read(plan.verdict, 'verdict')).body : undefined;
       const standing = await standingOf(deps, input);
-      const question = (counted: readonly string[]) => ({
+      const question = (counted: readonly string[], heads?: readonly Hash[]) => ({
         input: { ...input, signed, standing },
         counted,
+        ...(heads ? { heads } : {}),
         ...(plan ? { plan } : {}),
         ...(verdict ? { barred: verdict.barred } : {}),
         now: deps.clock().toISOString(),
@@ -30,6 +32,8 @@ export function createRule(deps: JudgeDeps) {
         verify: deps.verify,
       });
       let { record: _none, ...ruling } = ruleOnDecision(question([]));
+      // The run is asked only about what would count: whoever floods it with what is refused anyway has no question put to it for that.
+      if (ruling.accepted) ({ record: _none, ...ruling } = ruleOnDecision(question([], await headsOf(deps, input))));
       // An id counts once, whatever the message says of it: the store remembers who counted it, and a retry of this activity is the same one.
       const others = await isCounted(deps, input, ruling.id, ruling.accepted);
       if (others) ({ record: _none, ...ruling } = ruleOnDecision(question([ruling.id])));
@@ -47,6 +51,27 @@ export function createRule(deps: JudgeDeps) {
       return { ...ruling, record };
     });
   };
+}
+
+/** How often a run that cannot answer just now is asked again before the ruling is put off. */
+const mostAsked = 5;
+
+/**
+ * Every head that the run's chain has had so far, by its own word. It is believed in nothing but a refusal: whoever answers in the run's place can have a decision refused, as whoever can do that
+ * could have kept it from the judge, or one counted that its signer has signed over nothing, which the verifier names. The price is one query for each decision that counts.
+ */
+async function headsOf(deps: JudgeDeps, { incident, run }: RuleInput): Promise<readonly Hash[]> {
+  for (let asked = 1; ; asked++) {
+    try {
+      const chain = await deps.client.workflow.getHandle(incident, run).query<readonly ChainEntry[]>(QueryName.CHAIN);
+      return chain.map((entry) => entry.head);
+    } catch (error) {
+      // The server keeps one query of a run waiting and turns away those beside it.
+      if (asked >= mostAsked)
+        throw fault('engine.unavailable', { incident, attempted: 'ask the run over which evidence it was signed' }, error);
+      await sleep(100 * asked);
+    }
+  }
 }
 
 /** A ruling by its run and activity: a retry of the activity is the same one. */

@@ -943,6 +943,8 @@ function checkDecisions(bundle: Opened): string[] {
     const plan = input.plan ? bundle.record(input.plan, 'plan').body : undefined;
     const barred = plan ? bundle.record(plan.verdict, 'verdict').body.barred : undefined;
     const { standing } = record.body;
+    const place = bundle.chain.findIndex((entry) => entry.record === hash);
+    const heads = bundle.chain.slice(0, Math.max(0, place)).map((entry) => entry.head);
     problems.push(...standingBelow(standing, input.standing, ruling.gate).map((words) => `decision ${near(hash)}: ${words}`));
     const again = (now: string, counted: readonly string[] = [], people: People = bundle.people): DecisionRuling =>
       ruleOnDecision({
@@ -953,6 +955,8 @@ function checkDecisions(bundle: Opened): string[] {
           standing: input.standing.map((each) => (each.gate === standing?.gate ? standing : each)),
         },
         counted,
+        // What was entered while the judge ruled stands before the ruling too; nobody can have signed over that.
+        heads,
         ...(plan && { plan }),
         ...(barred && { barred }),
         engine: bundle.trust.engine,

@@ -1,4 +1,5 @@
 import { askedAt, faultOfPlace, faultOfRight, faultOfSigner, incidentGate, readDecision, type Verify } from './authority.ts';
+import type { Hash } from './canonical.ts';
 import { type Decision, type DecisionRuling, DecisionVerdict, type GateStanding } from './decision.ts';
 import type { ErrorCode } from './errors.ts';
 import type { RuleInput } from './messages.ts';
@@ -10,6 +11,8 @@ export interface RulingQuestion {
   readonly input: RuleInput;
   /** Ids of decisions that have been counted, as far as they are of account here. */
   readonly counted?: readonly string[];
+  /** Every head that the run's chain has had. Without them nobody asks over which evidence a decision was signed. */
+  readonly heads?: readonly Hash[];
   /** The present plan, as signed; undefined before the first. */
   readonly plan?: Plan;
   readonly engine: string;
@@ -42,7 +45,8 @@ const skewMs = 5 * 60_000;
  * 9. `no-such-gate`: none, not open yet, or answered;
  * 10. `late`: the deadline has passed, whether or not its default has happened;
  * 11. `own-incident`, `wrong-role`;
- * 12. `duplicate` again: the person has approved this gate by another decision.
+ * 12. `duplicate` again: the person has approved this gate by another decision;
+ * 13. `stale` again: signed over evidence that the run never had. It comes last, since the judge has to ask the run for it, and asks only of what would count.
  *
  * A refused decision still says who and what, as far as it could be read; before step 2 has passed that is the sender's word.
  */
@@ -96,6 +100,9 @@ export function ruleOnDecision(question: RulingQuestion): DecisionRuling {
   if (right) return refuse(right.code, right.why);
   if (decision.verdict === DecisionVerdict.APPROVE && standing?.approvals.includes(decision.by)) {
     return refuse('decision.duplicate', `${decision.by} has approved this gate already`);
+  }
+  if (question.heads !== undefined && !question.heads.includes(decision.evidenceHead)) {
+    return refuse('decision.stale', `it was signed over the evidence ${decision.evidenceHead}, which this run has never had`);
   }
   if (decision.verdict !== DecisionVerdict.APPROVE) {
     return { accepted: true, why: decision.reason, ...told, ...(decision.until !== undefined && { until: decision.until }) };

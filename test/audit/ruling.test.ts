@@ -5,7 +5,7 @@ import { signerFrom, verifyEnvelope } from '../../audit/signing.ts';
 import { codeOf } from '../../domain/errors.ts';
 import type { RuleInput } from '../../domain/messages.ts';
 import { planHash } from '../../domain/plan.ts';
-import { PayloadType } from '../../domain/record.ts';
+import { emptyHead, PayloadType } from '../../domain/record.ts';
 import { type RulingQuestion, ruleOnDecision } from '../../domain/ruling.ts';
 import { decided, gateOf, keys, people, place, planOf, sayingOf, times, trust } from './authority.ts';
 
@@ -133,6 +133,17 @@ describe('a decision with one thing wrong is refused by its own code:', () => {
       'a rollback over another plan',
       () => ask(decided(plan, { verdict: 'rollback', gate: 'incident', planHash: other })),
     ],
+    ['decision.stale', 'evidence that the run never had', () => ask(signed, {}, { heads: [other] })],
+    [
+      'decision.stale',
+      'a rollback over such evidence',
+      () => ask(decided(plan, { verdict: 'rollback', gate: 'incident' }), {}, { heads: [] }),
+    ],
+    [
+      'decision.wrong-role',
+      'none of the roles, whatever the evidence: the run is asked only of what would count',
+      () => ask(decided(plan, { by: 'cleo' }), {}, { heads: [] }),
+    ],
     ['decision.no-such-gate', 'a gate the plan has not', () => ask(decided(plan, { gate: 'g-none' }))],
     ['decision.no-such-gate', 'a gate that does not stand', () => ask(signed, { standing: [] })],
     ['decision.no-such-gate', 'a gate not open yet', () => ask(signed, { standing: [{ ...open, state: 'pending' }] })],
@@ -168,6 +179,10 @@ describe('a decision with one thing wrong is refused by its own code:', () => {
 });
 
 describe('a ruling', () => {
+  it('accepts what was signed over any head that the run has had', () => {
+    expect(ask(decided(plan), {}, { heads: [other, emptyHead, other] })).toMatchObject({ accepted: true });
+  });
+
   it('says who and what of a refused decision as far as it can be read', () => {
     expect(ask(decided(plan, { id: 'dec_9', by: 'cleo' }))).toMatchObject({
       id: 'dec_9',

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { type DecisionRuling, decisionFor, type IncidentStatus, type SignedDecision, signDecision } from '../../client/index.ts';
+import type { Hash } from '../../domain/canonical.ts';
 import { SignalName } from '../../domain/messages.ts';
+import { emptyHead } from '../../domain/record.ts';
 import { findServer } from '../../lab/servers/find.ts';
 import { fields } from '../../lab/world/cast.ts';
 import { tourniquet } from '../cli/harness.ts';
@@ -14,7 +16,7 @@ vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 let world: World;
 beforeAll(async () => {
-  world = await startWorld({ refusals: 'internal', again: 'internal', silent: 'internal', plain: 'internal' });
+  world = await startWorld({ refusals: 'internal', again: 'internal', silent: 'internal', plain: 'internal', headless: 'internal' });
 });
 afterAll(() => world?.stop());
 
@@ -77,6 +79,42 @@ test('a stale hash, a wrong role, the own incident, a bad signature and the same
   expect(twice.refused.map(({ code }) => code)).toEqual([...attempts.map(([code]) => code), 'decision.duplicate']);
   refused.push(...twice.refused.slice(-1));
   await expectRecorded(id, status.run, refused);
+});
+
+test('a decision over a head that the run never had is refused as stale, in record and report, and the bundle verifies; one over an earlier head counts', async () => {
+  const { stack } = world;
+  const id = await world.leak(world.deployed('headless'));
+  const asking = await world.follow(id, isAsking);
+  const incident = world.client.incident(id);
+  const over = (evidenceHead: Hash, ask: { readonly verdict: 'approve' | 'dismiss'; readonly gate?: string; readonly by: string }) =>
+    signDecision(
+      { ...decisionFor(asking, { ...ask, reason: 'looked at it', planHash: asking.planHash ?? '' }), evidenceHead },
+      world.signer(ask.by),
+    );
+  const approve = { verdict: 'approve', gate: 'g-outage', by: 'sam' } as const;
+  const never = `sha256:${'cd'.repeat(32)}` as const;
+  // A record of the incident is no head of it, nor is what there was before the first.
+  const refused: DecisionRuling[] = [];
+  for (const head of [never, (await incident.chain())[0]?.record ?? never, emptyHead]) {
+    const ruling = await incident.decide(over(head, approve));
+    expect(ruling).toMatchObject({ accepted: false, code: 'decision.stale', by: 'sam' });
+    expect(ruling.why).toContain('which this run has never had');
+    refused.push(ruling);
+  }
+  refused.push(await incident.decide(over(never, { verdict: 'dismiss', by: 'ada' })));
+  expect(refused.at(-1)).toMatchObject({ accepted: false, code: 'decision.stale' });
+  expect(gateOf(await incident.status(), 'g-outage')).toMatchObject({ state: 'open', approvals: [] });
+
+  // What it was signed over need not be the latest.
+  const [, second] = await incident.chain();
+  expect(await incident.decide(over(second?.head ?? never, { verdict: 'dismiss', by: 'ada' }))).toMatchObject({ accepted: true });
+  await world.client.incident(id, asking.run).result();
+  await expectRecorded(id, asking.run, refused);
+  const file = join(stack.paths.directory, 'headless.zip');
+  const cwd = stack.paths.directory;
+  expect(await tourniquet(['audit', 'export', id, '--out', file], { cwd })).toMatchObject({ code: 0 });
+  const verified = await tourniquet(['audit', 'verify', file, '--trust', stack.paths.trust, '--json'], { cwd });
+  expect(verified, verified.out).toMatchObject({ code: 0 });
 });
 
 test('a decision that was signed for an earlier run of the incident is refused as replayed, in record and report', async () => {

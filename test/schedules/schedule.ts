@@ -343,6 +343,22 @@ class Play {
               const run = (temporal.runs.get(workflowId) ?? []).find((each) => runId === undefined || each.runId === runId);
               told({ status: { name: run?.status === 'running' ? 'RUNNING' : 'COMPLETED' } } as never);
             }),
+          // At once and without a draw, so that seeds that found something before there was a query still play what they found.
+          query: (name: string) =>
+            new Promise((resolve, reject) => {
+              const { process } = sim;
+              const run = (temporal.runs.get(workflowId) ?? []).find((each) => runId === undefined || each.runId === runId);
+              const ask = (): void => {
+                temporal.pending.push(async () => {
+                  const answer = run && (await temporal.query(run, name));
+                  if (answer !== undefined) resolve(answer);
+                  else if (!run || run.status === 'failed') reject(new Error('no such run'));
+                  // One in the middle of a task answers when it is through with it.
+                  else sim.after(100, ask, process);
+                });
+              };
+              ask();
+            }),
         }),
       },
     };
