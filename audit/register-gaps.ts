@@ -1,13 +1,13 @@
 import type { Hash } from '../domain/canonical.ts';
 import { sha256Of } from '../domain/canonical.ts';
-import { openEnvelope } from '../domain/envelope.ts';
-import { emptyHead, PayloadType } from '../domain/record.ts';
+import { emptyHead } from '../domain/record.ts';
 import type { AnyRecord } from '../domain/record-bodies.ts';
 import type { Trust } from '../domain/trust.ts';
 import type { BundleFiles } from './bundle.ts';
 import { openRecord, parseEnvelope } from './records.ts';
 import { kindOf, numbersIn, openEntry, type RegisterEntry, type RegisterHead, RegisterKind, registerName, signerOf } from './register.ts';
-import { openStatement, signatureProblems, subjectProblems } from './statement.ts';
+import { type Account, accountOf, isRetold } from './register-left-out.ts';
+import { type IncidentPredicate, openStatement, signatureProblems, subjectProblems } from './statement.ts';
 import type { BlobStore } from './store.ts';
 
 /** What can be wrong with a register. */
@@ -30,6 +30,8 @@ export const GapKind = {
   UNFINISHED: 'unfinished',
   /** Something exists that no entry tells of. */
   UNREGISTERED: 'unregistered',
+  /** A bundle does not hold a record of its run that is registered. */
+  LEFT_OUT: 'left-out',
   /** A bundle saw more of the register than is there. */
   CUT_OFF: 'cut-off',
   /** A bundle saw another register. */
@@ -109,6 +111,7 @@ export async function examineRegister(deps: {
   const standing = new Map<number, Standing>();
   const numbers = await numbersIn(store);
   const unreadable: number[] = [];
+  const unsigned = new Set<number>();
   for (const n of numbers) {
     try {
       const bytes = await store.read(registerName(n));
@@ -117,6 +120,7 @@ export async function examineRegister(deps: {
       if (opened.entry.n !== n) throw new Error(`it says that it is number ${opened.entry.n}`);
       standing.set(n, { entry: opened.entry, hash: sha256Of(bytes) });
       if (opened.entry.engine !== engine || !signerOf(opened, trust)) {
+        unsigned.add(n);
         gaps.push({
           ...placeOf([opened.entry]),
           kind: GapKind.UNSIGNED,
@@ -182,8 +186,18 @@ export async function examineRegister(deps: {
   gaps.push(...(await recordGaps(deps, entries)));
 
   const registered = new Set(entries.map((entry) => entry.record));
-  for (const anchor of deps.anchors ?? [])
-    gaps.push(...anchorGaps(anchor, { trust, engine, standing, registered, last, lastAt: at(last) }));
+  const bundles = (deps.anchors ?? []).map((anchor) => openedAnchor(anchor, trust));
+  const opened = bundles.flatMap((each) => ('account' in each ? [each] : []));
+  for (const bundle of bundles) {
+    if (!('account' in bundle)) {
+      gaps.push(bundle);
+      continue;
+    }
+    gaps.push(...anchorGaps(bundle, { standing, registered, last, lastAt: at(last) }));
+    // What somebody entered without the right to is named for that.
+    const signed = entries.filter((entry) => !unsigned.has(entry.n));
+    gaps.push(...(await leftOutGaps(deps, signed, bundle, opened)));
+  }
 
   const unknown: string[] = [];
   const open = courses.filter(({ entries: of }) => of.some((each) => each.kind === RegisterKind.REPORT) && !isEnded(of));
@@ -309,32 +323,40 @@ async function recordGaps(
   }
 }
 
+/** A bundle that can be leant on. */
+interface OpenedAnchor {
+  readonly name: string;
+  readonly predicate: IncidentPredicate;
+  readonly account: Account;
+}
+
+/** Opens a bundle that a judge of this trust signed; otherwise the gap that it is. */
+function openedAnchor({ name, files }: Anchor, trust: Trust): OpenedAnchor | Gap {
+  try {
+    const opened = openStatement(files);
+    const problems = [...signatureProblems(opened, trust), ...subjectProblems(files, opened.statement)];
+    if (problems[0] !== undefined) throw new Error(problems[0]);
+    return { name, predicate: opened.statement.predicate, account: accountOf(files) };
+  } catch (error) {
+    const words = error instanceof Error ? error.message : 'it cannot be read';
+    return { kind: GapKind.ANCHOR, words: `${name} says nothing of the register that could be believed: ${words}`, numbers: [] };
+  }
+}
+
 /** What a bundle tells of the register that made it, and of what it holds that is not entered. */
 function anchorGaps(
-  anchor: Anchor,
+  { name, predicate, account }: OpenedAnchor,
   register: {
-    readonly trust: Trust;
-    readonly engine: string;
     readonly standing: ReadonlyMap<number, Standing>;
     readonly registered: ReadonlySet<Hash>;
     readonly last: number;
     readonly lastAt: string | undefined;
   },
 ): Gap[] {
-  let opened: ReturnType<typeof openStatement>;
-  try {
-    opened = openStatement(anchor.files);
-    const problems = [...signatureProblems(opened, register.trust), ...subjectProblems(anchor.files, opened.statement)];
-    if (problems[0] !== undefined) throw new Error(problems[0]);
-  } catch (error) {
-    const words = error instanceof Error ? error.message : 'it cannot be read';
-    return [{ kind: GapKind.ANCHOR, words: `${anchor.name} says nothing of the register that could be believed: ${words}`, numbers: [] }];
-  }
-  const { predicate } = opened.statement;
   const place = { incident: predicate.incident, run: predicate.run };
   const gaps: Gap[] = [];
   const { n, hash } = predicate.register;
-  const saw = `${anchor.name}, made at ${predicate.madeAt}, saw ${n} entries`;
+  const saw = `${name}, made at ${predicate.madeAt}, saw ${n} entries`;
   const there = register.standing.get(n);
   if (n > register.last) {
     gaps.push({
@@ -352,11 +374,9 @@ function anchorGaps(
       to: predicate.madeAt,
     });
   }
-  const missing = [...anchor.files].flatMap(([path, bytes]) => {
-    if (!path.startsWith('records/')) return [];
-    const record = openEnvelope<AnyRecord>(parseEnvelope(bytes, path), PayloadType.RECORD);
-    const kind = kindOf(record.type, record.body);
-    return kind === undefined || register.registered.has(sha256Of(bytes)) ? [] : [{ kind, at: record.at }];
+  const missing = [...account.records].flatMap(([hash, { type, body, at }]) => {
+    const kind = kindOf(type, body);
+    return kind === undefined || register.registered.has(hash) ? [] : [{ kind, at }];
   });
   if (missing.length > 0) {
     const times = missing.map((each) => each.at).sort();
@@ -364,13 +384,55 @@ function anchorGaps(
     gaps.push({
       ...place,
       kind: GapKind.UNREGISTERED,
-      words: `${predicate.incident}, run ${predicate.run}: ${anchor.name} holds ${missing.length} records (${countOf(missing)}) that no entry tells of${between({ from, to })}`,
+      words: `${predicate.incident}, run ${predicate.run}: ${name} holds ${missing.length} records (${countOf(missing)}) that no entry tells of${between({ from, to })}`,
       numbers: [],
       from,
       to,
     });
   }
   return gaps;
+}
+
+/**
+ * The records of a bundle's run that are registered and that it neither holds nor tells of. One that was made while the run went on ends where it ends, and another bundle of the same run may
+ * have the rest; one of a run that had ended has to hold them all.
+ */
+async function leftOutGaps(
+  deps: { readonly store: BlobStore; readonly trust: Trust; readonly engine: string },
+  entries: readonly RegisterEntry[],
+  { name, predicate, account }: OpenedAnchor,
+  bundles: readonly OpenedAnchor[],
+): Promise<Gap[]> {
+  const { incident, run, ended } = predicate;
+  const elsewhere = bundles.filter((each) => !ended && each.predicate.incident === incident && each.predicate.run === run);
+  const left: RegisterEntry[] = [];
+  for (const entry of entries) {
+    if (entry.incident !== incident || entry.run !== run || account.records.has(entry.record)) continue;
+    if (elsewhere.some((each) => each.account.records.has(entry.record))) continue;
+    const record = await recordOf(deps, entry.record);
+    const told = [account, ...elsewhere.map((each) => each.account)].some((each) => record !== undefined && isRetold(record, each));
+    if (!told) left.push(entry);
+  }
+  if (left.length === 0) return [];
+  const place = placeOf(left);
+  const which = `(${spanWords(place.numbers)}: ${countOf(left)})${between(place)}`;
+  const many = left.length !== 1;
+  const words = ended
+    ? `leaves out ${left.length} record${many ? 's' : ''} of it that ${many ? 'are' : 'is'} registered ${which}`
+    : `was made while it went on: this bundle ends before ${left.length} record${many ? 's' : ''} that ${many ? 'are' : 'is'} registered ${which}`;
+  return [{ ...place, kind: GapKind.LEFT_OUT, words: `${incident}, run ${run}: ${name} ${words}` }];
+}
+
+/** A record as the store has it, verified; undefined where it is gone or is none, which is named for that. */
+async function recordOf(
+  { store, trust, engine }: { readonly store: BlobStore; readonly trust: Trust; readonly engine: string },
+  hash: Hash,
+): Promise<AnyRecord | undefined> {
+  try {
+    return openRecord(parseEnvelope(await store.get(hash), hash), { trust, engine, hash }) as AnyRecord;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Where entries stand, and of what they are if they are all of one run. */

@@ -11,10 +11,14 @@ export const command: CommandDefinition = {
   name: 'audit gaps',
   summary: 'Walk the register and name what is missing',
   description:
-    'Walks the append-only register of reports, decisions, changes, refusals, closes and edits of trust, people and policy. Names missing numbers, broken links, bad signatures, records that are gone from the store, and incidents that were reported and neither ended nor run. Bundles given as anchors show whether the end was cut off or the register written anew. Needs the store and its key; with --offline no server, and then it says what it cannot know.',
+    'Walks the append-only register of reports, decisions, changes, refusals, closes and edits of trust, people and policy. Names missing numbers, broken links, bad signatures, records that are gone from the store, and incidents that were reported and neither ended nor run. Bundles given as anchors show whether the end was cut off or the register written anew; and each is held against what is registered of its run, so that what it leaves out, or ends before, is named. Needs the store and its key; with --offline no server, and then it says what it cannot know.',
   arguments: [],
   options: [
-    { flags: '--bundle <path>', summary: 'a bundle that the register has to agree with; may be repeated', many: true },
+    {
+      flags: '--bundle <path>',
+      summary: 'a bundle that the register has to agree with, and that has to hold what is registered of its run; may be repeated',
+      many: true,
+    },
     { flags: '--offline', summary: 'ask no server; which incidents still run is then not known' },
     {
       flags: '--trust <file>',
