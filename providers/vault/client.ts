@@ -137,7 +137,7 @@ const auditSchema = z.object({ data: z.record(z.string(), z.object({ type: z.str
 const configSchema = z.object({ data: z.object({ max_versions: z.number().int() }) });
 const identified = z.object({ request_id: z.string().min(1) });
 
-export type Client = Pick<ReturnType<typeof nodeVault>, 'read' | 'list' | 'write' | 'delete'> & { token: string };
+type Client = Pick<ReturnType<typeof nodeVault>, 'read' | 'list' | 'write' | 'delete'> & { token: string };
 
 /** Sessions with one server: one per piece of work, so that request ids do not mix. */
 export interface Sessions {

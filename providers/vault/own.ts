@@ -2,7 +2,6 @@ import { z } from 'zod';
 import { sha256Of } from '../../domain/canonical.ts';
 import { fault } from '../../domain/errors.ts';
 import type { Secret } from '../../domain/secret.ts';
-import type { Client } from './client.ts';
 import { bodyOf, faultOf, statusOf } from './errors.ts';
 
 /** What we go to the server with: a token that was given to us, or an AppRole that we log in by. */
@@ -13,6 +12,13 @@ export type OwnCredential = (
   /** Milliseconds after the first call until our own token is looked at for the first time. */
   readonly firstLookMs: number;
 };
+
+/** What of the client library the care of our token needs. `token` is what it sends. */
+interface Client {
+  token: string;
+  read(path: string): Promise<unknown>;
+  write(path: string, body: Readonly<Record<string, unknown>>): Promise<unknown>;
+}
 
 /** Keeps our own token fresh. */
 export interface Keeper {
