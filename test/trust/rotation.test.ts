@@ -152,7 +152,9 @@ test('an old file put back and people edited alone change nothing, are said in t
     expect(ran.code).toBe(4);
     expect(JSON.parse(ran.out)).toMatchObject({ serial: 2, files: 'other', trouble: { code, next: expect.stringMatching(/./) } });
     const doctor = await tourniquet(['doctor', '--json', '--config', paths.configuration], { cwd: paths.directory });
-    const check = (JSON.parse(doctor.out) as { checks: { what: string }[] }).checks.find(({ what }) => what === 'trust files are the ones in force');
+    const check = (JSON.parse(doctor.out) as { checks: { what: string }[] }).checks.find(
+      ({ what }) => what === 'trust files are the ones in force',
+    );
     expect(check).toMatchObject({ state: 'no', says: expect.stringContaining('serial 2 stays in force') });
     const log = readFileSync(world.stack.part('aws-worker').log, 'utf8');
     expect(log).toContain(`"code":"${code}"`);
