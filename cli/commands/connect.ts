@@ -92,6 +92,7 @@ const nameOf = (file: string): string => file.slice(file.lastIndexOf('/') + 1);
 async function enter(call: Call, manifest: ProviderManifest, named: string): Promise<number> {
   const setting = settingOf(call);
   const file = resolve(call.cwd, named);
+  if (!existsSync(file)) throw fault('file.missing', { file });
   const { readPrivateFile } = await import('../../audit/keys.ts');
   readPrivateFile(file);
   const { providers } = await import('../../providers/registry.ts');
