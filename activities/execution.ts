@@ -148,7 +148,9 @@ export function createInspect(deps: ProviderDeps) {
           const made = await madeBy(deps, plan, input.made);
           const context = contextOf(deps, pulse, plan, step, made, await inventoryOf(deps, plan));
           const before = snapshot.body.befores[stepKey(step.action, step.target)];
-          const { observation, requestIds } = await action.probe(step.target, before, context);
+          // Of what cannot be undone the question is whether it was done; of what can, whether something of it is left.
+          const look = step.reversibility === 'reversible' && action.stands ? action.stands : action.probe;
+          const { observation, requestIds } = await look.call(action, step.target, before, context);
           const body: StepRecord = {
             plan: warrant.plan,
             step: step.id,

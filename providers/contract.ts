@@ -88,6 +88,8 @@ export interface Action<Before = unknown> {
   capture(target: Target, context: StepContext): Promise<Before>;
   apply(target: Target, before: Before, context: StepContext): Promise<Applied>;
   probe(target: Target, before: Before, context: StepContext): Promise<Probed>;
+  /** Whether anything of what `apply` did is still there, for a step whose undo a person has finished by hand. Where it is not there, that is what `probe` sees. */
+  stands?(target: Target, before: Before, context: StepContext): Promise<Probed>;
   revert?(target: Target, before: Before, context: StepContext): Promise<Reverted>;
 }
 

@@ -1,7 +1,7 @@
 import { UpdateAccessKeyCommand } from '@aws-sdk/client-iam';
 import { fault } from '../../domain/errors.ts';
 import { type ActionManifest, actionOf } from '../../domain/manifest.ts';
-import { yes } from '../../domain/observation.ts';
+import { no, yes } from '../../domain/observation.ts';
 import type { Action, Probed, StepContext } from '../contract.ts';
 import { type AwsAccount, type KeyRow, readKeys, tryPair, whichGone } from './account.ts';
 import type { Calls } from './api.ts';
@@ -70,6 +70,25 @@ export function disableKey(account: AwsAccount): Action<KeyBefore> {
         if (tried) return tried;
       }
       return await account.settled(context, calls, read);
+    },
+
+    async stands(target, _before, context) {
+      const { user, accessKeyId } = await account.targetOf(target, 'accessKeyId');
+      const calls = account.step(context);
+      const row = (await readKeys(calls, user))?.find((key) => key.accessKeyId === accessKeyId);
+      const request = `request ${calls.requestIds.at(-1) ?? 'unknown'}`;
+      // Refused as well is a key that somebody has deleted since. Of turning it off nothing is left then, and nothing could be taken back: else the undo would wait for ever.
+      return {
+        observation:
+          row?.status === 'Inactive'
+            ? yes(calls.at, 'administrator', `the status of ${accessKeyId} is Inactive; ${request}`)
+            : no(
+                calls.at,
+                'administrator',
+                `${row ? `the status of ${accessKeyId} is ${row.status}` : `${user} has no key ${accessKeyId}`}; ${request}`,
+              ),
+        requestIds: [...calls.requestIds],
+      };
     },
 
     async revert(target, before, context) {

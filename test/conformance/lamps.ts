@@ -111,7 +111,7 @@ export const lampManifest: ActionManifest = {
 const lampOf = (target: Readonly<Record<string, string>>): string => target['lamp'] ?? '';
 
 /** The action as it should be. */
-export function turnOff(line: Line): Required<Action<LampBefore>> {
+export function turnOff(line: Line): Required<Omit<Action<LampBefore>, 'stands'>> {
   const now = () => new Date().toISOString();
   return {
     manifest: lampManifest,

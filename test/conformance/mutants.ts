@@ -13,7 +13,7 @@ export interface Mutant {
   readonly make: Make;
 }
 
-type Lamp = Required<Action<LampBefore>>;
+type Lamp = Required<Omit<Action<LampBefore>, 'stands'>>;
 const now = () => new Date().toISOString();
 const lampIn = (target: Readonly<Record<string, string>>) => target['lamp'] ?? '';
 
