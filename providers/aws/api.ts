@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { CloudTrailClient } from '@aws-sdk/client-cloudtrail';
 import { IAMClient } from '@aws-sdk/client-iam';
 import { STSClient } from '@aws-sdk/client-sts';
-import { fault, isFault } from '../../domain/errors.ts';
+import { codeOf, fault, isFault } from '../../domain/errors.ts';
 import type { Secret } from '../../domain/secret.ts';
 import { Asks, askedBy, faultOf, isGone, metadataOf } from './errors.ts';
 
@@ -207,12 +207,20 @@ export class Calls {
   }
 
   /**
-   * Makes a call that changes something. It is sent once: a repeated one is the caller's business, after reading what the first has done. Once
-   * begun it is not aborted.
+   * Makes a call that changes something. It is sent once: a repeated one is the caller's business, after reading what the first has done. Only where AWS says that it was too many is it sent again here, a few
+   * times, since such a call was not carried out; but for the one that makes a key, of which nobody should have to believe even that. Once begun it is not aborted.
    */
   async write<T extends { $metadata: { requestId?: string | undefined } }>(call: string, run: (iam: IAMClient) => Promise<T>): Promise<T> {
-    this.signal.throwIfAborted();
-    return await this.#run(call, true, () => run(this.#clients.iam(1)));
+    for (let tries = 0; ; tries++) {
+      this.signal.throwIfAborted();
+      try {
+        return await this.#run(call, true, () => run(this.#clients.iam(1)));
+      } catch (error) {
+        const tooMany = codeOf(error) === 'provider.throttled' && call !== 'iam:CreateAccessKey';
+        if (!tooMany || tries >= readAgain.times || this.#once) throw error;
+        await wait(readAgain.afterMs * (tries + 1), undefined, { signal: this.signal });
+      }
+    }
   }
 
   /** As {@link write}, of a thing that may be gone: false where AWS says that it is not there, or that it is so already, true where the call went through. */
