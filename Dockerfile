@@ -1,7 +1,7 @@
 # The image of every worker: judge and providers differ in environment and keys only.
 #
 # The base is pinned by an exact version and not by a digest as well: a digest is worth as much as the look that somebody took at it when
-# they wrote it down, and this file was written where no image registry can be asked. Add the one you see:
+# they wrote it down, and it is for whoever pulls an image to see. Add the one you see:
 #   docker buildx imagetools inspect node:24.21.0-bookworm-slim
 FROM node:24.21.0-bookworm-slim AS build
 WORKDIR /app

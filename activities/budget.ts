@@ -128,15 +128,16 @@ export async function spendOn(
 export const usualCeiling = 600;
 
 /**
- * The worker's own count: a change that nobody was asked about takes one of the account's places of this hour, whatever a judge has signed; a retry of the same step takes none. Throws
+ * The worker's own count: a change that nobody has approved, because no gate asks or because silence opened it, takes one of the account's places of this hour, whatever a judge has signed; a retry of the same step takes none. Throws
  * `warrant.budget-spent`. A thief of the judge's key is held by it to `ceiling` changes an hour.
  */
 export async function spendUnasked(
   deps: Pick<CommonDeps, 'store' | 'clock'> & { readonly provider: string; readonly account: string; readonly unaskedPerHour?: number },
   plan: Pick<Plan, 'incident' | 'run' | 'round'>,
-  step: Pick<PlanStep, 'id' | 'gate' | 'phase' | 'provider'>,
+  step: Pick<PlanStep, 'id' | 'phase' | 'provider'>,
+  approved: boolean,
 ): Promise<void> {
-  if (step.gate !== undefined || step.phase === 'watch' || step.phase === 'verify') return;
+  if (approved || step.phase === 'watch' || step.phase === 'verify') return;
   const most = deps.unaskedPerHour ?? usualCeiling;
   const counter = new Counter(deps.store, { name: 'unasked', withinMs: 3_600_000, most }, `${deps.provider}/${deps.account}`);
   if (!(await counter.take(`${plan.incident}|${plan.run}|${plan.round}|${step.id}`, deps.clock().getTime()))) {

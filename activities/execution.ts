@@ -274,7 +274,7 @@ class Course {
     });
     if (!checked.ok) throw fault(checked.code, { incident: warrant.incident, step: warrant.step, because: checked.words });
     // The worker's own count, whatever a judge has signed.
-    if (!revert) await spendUnasked(deps, plan, checked.step);
+    if (!revert) await spendUnasked(deps, plan, checked.step, checked.approved);
     if (checked.authorised) await spendLeave(deps, checked.authorised, plan, checked.step);
     // A step is spent once. A retry of the same activity is the same spender; anybody else comes too late.
     const spent = `spent/${planHash(plan)}/${warrant.step}/${this.#direction}`;

@@ -306,6 +306,8 @@ export function matchTrail(files: BundleFiles, trail: Trail, manifest: ProviderM
       Date.parse(each.at) >= from &&
       Date.parse(each.at) <= to,
   );
+  // Hours that no signed digest covers may hold what is not seen here.
+  const whole = steps.length === 0 || (trail.problems.length === 0 && coversAll(trail, Math.min(...times), Math.max(...times)));
   const others = changes.filter((each) => !identities.has(each.caller) && each.about.some((value) => touched.has(value)));
   return [
     {
@@ -334,13 +336,15 @@ export function matchTrail(files: BundleFiles, trail: Trail, manifest: ProviderM
     {
       kind: 'accounted',
       claim: 'every change that the same identity made to what this incident touched is in the bundle',
-      state: strange.length > 0 ? 'no' : identities.size === 0 && steps.length > 0 ? 'unknown' : 'yes',
+      state: strange.length > 0 ? 'no' : (identities.size === 0 && steps.length > 0) || !whole ? 'unknown' : 'yes',
       words:
         strange.length > 0
           ? `the bundle does not know ${few(strange.map((each) => `${each.name} at ${each.at} on ${each.about.filter((value) => touched.has(value)).join(', ')} (request ${each.requestId})`))}`
           : identities.size === 0 && steps.length > 0
             ? 'no change of the bundle is in the log, so that nobody knows as whom it acted'
-            : `by ${[...identities].join(', ') || 'nobody'}; others changed the same things ${others.length} times`,
+            : !whole
+              ? 'the log has holes between the first change of the bundle and its last'
+              : `by ${[...identities].join(', ') || 'nobody'}; others changed the same things ${others.length} times`,
     },
   ];
 }
@@ -356,6 +360,13 @@ function covered(trail: Trail, at: string): boolean {
   const time = Date.parse(at);
   return globalRegions.some((region) =>
     (trail.spans[region] ?? []).some((each) => Date.parse(each.from) <= time && time <= Date.parse(each.to)),
+  );
+}
+
+/** Whether one unbroken span of the Region of global services reaches from one moment to another. */
+function coversAll(trail: Trail, from: number, to: number): boolean {
+  return globalRegions.some((region) =>
+    (trail.spans[region] ?? []).some((each) => Date.parse(each.from) <= from && to <= Date.parse(each.to)),
   );
 }
 

@@ -68,7 +68,9 @@ export async function dryRun(options: DryRunOptions): Promise<DryRun> {
     sleep: async (ms) => await new Promise((go) => setTimeout(go, ms)),
     timing,
   });
-  const ownTargets = (await connection.self?.().catch(() => []))?.map(({ id }) => id) ?? [];
+  // What the engine stands on is spared. Where the account cannot say what that is, nothing here may say that it is not.
+  const own = (await connection.self?.())?.map(({ id }) => id) ?? [];
+  const ownTargets = [...new Set([...(configuration?.self ?? []), ...own])];
   return { credential, inventory, ...planned({ ...options, finding, inventory, report, ownTargets }) };
 }
 

@@ -9,6 +9,9 @@ export const exitCodes: readonly { readonly code: number | string; readonly mean
   { code: 6, meaning: 'failed and fully rolled back' },
   { code: 7, meaning: 'stuck: a person is needed' },
   { code: 8, meaning: 'pending: waiting for approvals or steps' },
-  { code: 9, meaning: 'consistent, not authenticated: verified without a trust file' },
+  {
+    code: 9,
+    meaning: 'consistent, not authenticated: verified without a trust file; or the log of the provider does not reach far enough to tell',
+  },
   { code: '128+n', meaning: 'stopped by signal n' },
 ];

@@ -88,7 +88,11 @@ export function faultOfAuthorisation(signed: SignedAuthorisation, by: JudgingAut
 export function isOneWay(manifest: ProviderManifest | undefined, credential: CredentialRef, action: string): boolean {
   const ways = manifest?.kinds.find((each) => each.kind === credential.kind)?.ways;
   const declared = manifest?.actions.find((each) => each.name === action);
-  return ways?.remove?.action === action && ways.disable === undefined && declared?.reversibility === 'irreversible';
+  // What would die with it has to be told by the manifest, or nobody could be asked about it: where a kind's children end by something that is no action, there is no leave.
+  const told = manifest?.kinds
+    .find((each) => each.kind === credential.kind)
+    ?.mints.every((mint) => mint.killedBy.every((each) => manifest.actions.some(({ name }) => name === each)));
+  return told === true && ways?.remove?.action === action && ways.disable === undefined && declared?.reversibility === 'irreversible';
 }
 
 /**

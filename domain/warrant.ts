@@ -55,6 +55,8 @@ export type WarrantAnswer =
       readonly ok: true;
       readonly plan: Plan;
       readonly step: PlanStep;
+      /** Whether people have approved the step's gate: neither without a gate nor where silence opened it. */
+      readonly approved: boolean;
       /** Who approved the step's gate, and when the judge had it. Left out where nobody did: without a gate, or by silence. */
       readonly approvals?: readonly { readonly by: string; readonly at: string }[];
       /** The standing authorisation that was the leave, where no person gave any in this incident. Its rate is for the caller to count. */
@@ -89,7 +91,7 @@ export function checkWarrant(question: WarrantQuestion): WarrantAnswer {
   const approvals = question.revert ? [] : approvalsOf(question, step);
   const signed = question.standing?.signed;
   const authorised = !question.revert && signed && question.irreversible && !isApproved(question, step) ? { authorised: signed } : {};
-  return { ok: true, plan, step, ...(approvals.length > 0 ? { approvals } : {}), ...authorised };
+  return { ok: true, plan, step, approved: isApproved(question, step), ...(approvals.length > 0 ? { approvals } : {}), ...authorised };
 }
 
 function approvalsOf(question: WarrantQuestion, step: PlanStep): readonly { readonly by: string; readonly at: string }[] {

@@ -25,7 +25,7 @@ enterPracticeEnvironment();
 
 /** Providers whose actions call nothing: there is no world that could show a claim. What holds them is named. */
 const withoutWorld: Readonly<Record<string, string>> = {
-  manual: 'a person does it and signs for it; test/providers-vault/manual.test.ts holds it',
+  manual: 'a person does it and signs for it; test/providers-manual/manual.test.ts holds it',
 };
 
 const root = fileURLToPath(new URL('../', import.meta.url));

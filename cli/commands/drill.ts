@@ -53,6 +53,8 @@ export const command: CommandDefinition = {
     // All that a person has to give is asked for before anything is made.
     const key = await personKey(call, setting, person);
     await consent(call, drill, entry.account);
+    // From here on something may stand that has to be removed, so that an interruption must not end the process at once.
+    call.heed();
     const client = await clientOf(setting, { reads: true, reporter: 'drill', seal: await sealOf(setting) });
     let measured: Measured;
     try {
@@ -188,6 +190,7 @@ async function rehearse(
     for (;;) {
       const seen = await look();
       if (seen !== undefined) return seen;
+      call.signal.throwIfAborted();
       if (Date.now() > end) throw fault('engine.unexpected', { drill: what, problem: 'it did not come within half an hour' });
       await wait(everyMs);
     }
@@ -217,13 +220,13 @@ async function rehearse(
     let loggedAt: number | undefined;
     let stop = false;
     const trying = (async () => {
-      while (refusedAt === undefined && !stop && Date.now() < end) {
+      while (refusedAt === undefined && !stop && !call.signal.aborted && Date.now() < end) {
         if ((await drill.attempt()) === 'refused') refusedAt = Date.now();
         else await wait(250);
       }
     })();
     const logging = (async () => {
-      while (loggedAt === undefined && !stop && Date.now() < end) {
+      while (loggedAt === undefined && !stop && !call.signal.aborted && Date.now() < end) {
         if (await drill.isLogged().catch(() => false)) loggedAt = Date.now();
         else await wait(2000);
       }

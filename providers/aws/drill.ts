@@ -39,6 +39,8 @@ export function drill({ account, settings, credentials }: AccountConfig): Drill 
   const log = new CloudTrailClient(maker);
   const user = `tourniquet-drill-${randomBytes(4).toString('hex')}`;
   const of = { UserName: user };
+  /** Whether a user may stand: its making was sent, whatever was answered. */
+  let begun = false;
   let made: { readonly id: string; readonly secret: Secret } | undefined;
 
   const run = async <T>(call: string, work: () => Promise<T>): Promise<T> => {
@@ -57,9 +59,20 @@ export function drill({ account, settings, credentials }: AccountConfig): Drill 
     }
   };
 
+  const listed = async () => await ifThere('iam:ListAccessKeys', () => iam.send(new ListAccessKeysCommand(of)));
+
   return {
     makes: [`the IAM user ${drillPath}${user}, which may do nothing`, 'one access key of it'],
     async begin() {
+      const sts = new STSClient(maker);
+      const who = await run('sts:GetCallerIdentity', () => sts.send(new GetCallerIdentityCommand({})));
+      sts.destroy();
+      if (who.Account !== account)
+        throw fault('provider.invalid', {
+          account,
+          because: `the credentials for the drill are of account ${who.Account ?? 'unknown'}; nothing was made`,
+        });
+      begun = true;
       await run('iam:CreateUser', () => iam.send(new CreateUserCommand({ ...of, Path: drillPath })));
       const { AccessKey } = await run('iam:CreateAccessKey', () => iam.send(new CreateAccessKeyCommand(of)));
       if (!AccessKey?.AccessKeyId || !AccessKey.SecretAccessKey)
@@ -95,8 +108,18 @@ export function drill({ account, settings, credentials }: AccountConfig): Drill 
     },
     async end() {
       const removed: string[] = [];
-      const keys = await ifThere('iam:ListAccessKeys', () => iam.send(new ListAccessKeysCommand(of)));
-      if (keys === undefined) return removed;
+      if (!begun) return removed;
+      // A user that was just made may not be found yet: that it is not found once is no sign that it is not there.
+      let keys: Awaited<ReturnType<typeof listed>>;
+      for (let tries = 0; tries < 10; tries++) {
+        keys = await listed();
+        if (keys !== undefined) break;
+        await new Promise((go) => setTimeout(go, 500));
+      }
+      if (keys === undefined) {
+        begun = false;
+        return removed;
+      }
       for (const { AccessKeyId = '' } of keys.AccessKeyMetadata ?? []) {
         await ifThere('iam:DeleteAccessKey', () => iam.send(new DeleteAccessKeyCommand({ ...of, AccessKeyId })));
         removed.push(`access key ${AccessKeyId}`);
@@ -108,6 +131,7 @@ export function drill({ account, settings, credentials }: AccountConfig): Drill 
       }
       await ifThere('iam:DeleteUser', () => iam.send(new DeleteUserCommand(of)));
       removed.push(`user ${user}`);
+      begun = false;
       return removed;
     },
   };

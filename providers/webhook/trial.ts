@@ -317,9 +317,9 @@ class Trial {
   async doomed(): Promise<Named> {
     await this.offered(Operation.REVOKE);
     this.#doomed ??= (async () => {
-      if (this.options.spend) return this.options.spend;
-      if (!this.#able?.operations.includes(Operation.MINT))
-        throw new Skipped('the endpoint mints nothing that could be revoked; name a credential that may be, with --spend');
+      const mints = this.#able?.operations.includes(Operation.MINT) && this.#able.operations.includes(Operation.ACTIVATE);
+      if (!mints && this.options.spend) return this.options.spend;
+      if (!mints) throw new Skipped('the endpoint mints nothing that could be revoked; name a credential that may be, with --spend');
       const { answer } = await this.successor();
       const credential = { system: this.options.credential.system, id: answer.id ?? '' };
       await this.change(Operation.ACTIVATE, { credential }, newKey());

@@ -155,6 +155,13 @@ describe('bundle and log are held against each other', () => {
     expect(states(bundleOf({ requestIds: ['r-1'] }))).toMatchObject({ witnessed: 'unknown', accounted: 'unknown' });
   });
 
+  it('over hours that no digest covers nobody can say that nothing was done in them', () => {
+    made.add(hours[0], hours[1], [[event('r-1')]]);
+    made.add('2026-11-24T12:00:00Z', '2026-11-24T13:00:00Z', [[event('r-2', { eventTime: '2026-11-24T12:50:00Z' })]]);
+    const late = { requestIds: ['r-2'], clocks: { acceptedAt: '2026-11-24T12:50:00Z' } };
+    expect(states(bundleOf({ requestIds: ['r-1'] }, late))).toMatchObject({ witnessed: 'yes', accounted: 'unknown' });
+  });
+
   it('the log of a Region in which IAM does not log says nothing of a change', () => {
     folder = `${folder}-elsewhere`;
     made = new TrailFiles(folder, 'eu-west-1');

@@ -111,7 +111,7 @@ describe('a warrant that holds', () => {
 
   it('lets a step without a gate be taken by the run of its plan', () => {
     const answer = checkWarrant(question(plain));
-    expect(answer).toEqual({ ok: true, plan: plain, step: free });
+    expect(answer).toEqual({ ok: true, approved: false, plan: plain, step: free });
   });
 
   it('lets a step that a principal-hold takes be taken by that hold, in whatever run of it', () => {

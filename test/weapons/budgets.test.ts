@@ -83,21 +83,23 @@ describe('the worker’s own ceiling', () => {
   const plan = { incident: 'leak/1', run: 'run', round: 1 };
   const step = (id: string, over: object = {}) => ({ id, phase: 'contain' as const, provider: 'aws', ...over });
 
-  it('refuses the change beyond it, counts a retry once, and counts nothing that a person was asked about', async () => {
+  it('refuses the change beyond it, counts a retry once, and counts nothing that a person has approved', async () => {
     const { store } = fresh();
     const deps = { store, clock: () => new Date(now), provider: 'aws', account: '1', unaskedPerHour: 3 };
-    for (const id of ['a', 'a', 'b', 'b', 'c', 'a']) await spendUnasked(deps, plan, step(id));
-    await spendUnasked(deps, plan, step('d', { gate: 'g-outage' }));
-    await spendUnasked(deps, plan, step('e', { phase: 'watch' }));
-    expect(await spendUnasked(deps, plan, step('f')).catch(codeOf)).toBe('warrant.budget-spent');
-    expect(await spendUnasked({ ...deps, account: '2' }, plan, step('f')).catch(codeOf)).toBeUndefined();
-    expect(await spendUnasked({ ...deps, clock: () => new Date(now + hour + 1) }, plan, step('f')).catch(codeOf)).toBeUndefined();
+    for (const id of ['a', 'a', 'b', 'b', 'c', 'a']) await spendUnasked(deps, plan, step(id), false);
+    await spendUnasked(deps, plan, step('d', { gate: 'g-outage' }), true);
+    await spendUnasked(deps, plan, step('e', { phase: 'watch' }), false);
+    expect(await spendUnasked(deps, plan, step('f'), false).catch(codeOf)).toBe('warrant.budget-spent');
+    // A gate that silence opened is no question that somebody has answered.
+    expect(await spendUnasked(deps, plan, step('g', { gate: 'g-outage' }), false).catch(codeOf)).toBe('warrant.budget-spent');
+    expect(await spendUnasked({ ...deps, account: '2' }, plan, step('f'), false).catch(codeOf)).toBeUndefined();
+    expect(await spendUnasked({ ...deps, clock: () => new Date(now + hour + 1) }, plan, step('f'), false).catch(codeOf)).toBeUndefined();
   });
 
   it('holds among attempts at the same moment', async () => {
     const { store } = fresh();
     const deps = { store, clock: () => new Date(now), provider: 'aws', account: '1', unaskedPerHour: 5 };
-    const all = await Promise.all(Array.from({ length: 30 }, (_, n) => spendUnasked(deps, plan, step(`s${n}`)).catch(codeOf)));
+    const all = await Promise.all(Array.from({ length: 30 }, (_, n) => spendUnasked(deps, plan, step(`s${n}`), false).catch(codeOf)));
     expect(all.filter((each) => each === undefined)).toHaveLength(5);
   });
 });
