@@ -60,6 +60,7 @@ async function sign(call: Call, setting: Setting, edition: Edition, file: string
   const { authorisationText, parseAuthorisation, signAuthorisation } = await import('../../audit/authorisations.ts');
   const { replaceFile } = await import('../../audit/editions.ts');
   if (kinds.length > 0 && existsSync(file)) throw fault('file.exists', { file });
+  await expectOneWay(kinds);
   const draft: SignedAuthorisation =
     kinds.length > 0
       ? { authorisation: drafted(call, kinds, setting.configuration.engine), signatures: [] }
@@ -82,6 +83,20 @@ async function sign(call: Call, setting: Setting, edition: Edition, file: string
     lacks === undefined ? `Next: tourniquet authorise ${call.arguments[0]} --publish` : `But ${lacks}.`,
   ]);
   return 0;
+}
+
+/** A kind that no leave could ever be given for would be found out on the night. */
+async function expectOneWay(kinds: readonly string[]): Promise<void> {
+  const { manifests } = await import('../../providers/manifests.ts');
+  const { isOneWay } = await import('../../domain/authorisation.ts');
+  const good = Object.values(manifests).flatMap((manifest) =>
+    manifest.kinds.flatMap(({ kind, ways }) =>
+      ways?.remove && isOneWay(manifest, { kind, locator: {} }, ways.remove.action) ? [kind] : [],
+    ),
+  );
+  const wrong = kinds.find((kind) => !good.includes(kind));
+  if (wrong !== undefined)
+    throw fault('usage.invalid', { option: '--kind', problem: `no leave can be given for ${wrong}: expected one of ${good.join(', ')}` });
 }
 
 function drafted(call: Call, kinds: readonly string[], engine: string): Authorisation {
