@@ -383,14 +383,20 @@ async function end(incident: Incident, as: 'closed' | 'dismissed' | 'rolled-back
       }
       incident.unwound = true;
     }
-    // What waits for a person comes before what waits for its date: nobody looks at an incident that merely watches.
-    if (stuck()) {
+    // What waits for a person comes before what waits for its date: nobody looks at an incident that merely watches. What is lifted at its date anyway waits for nobody.
+    const waits = incident.all.some((course) => course.status.state === 'stuck' && course.residual?.until === undefined);
+    if (waits) {
       incident.move('stuck');
       incident.show();
       return false;
     }
     if (dated(incident)) {
       incident.move('watching');
+      incident.show();
+      return false;
+    }
+    if (stuck()) {
+      incident.move('stuck');
       incident.show();
       return false;
     }
