@@ -12,7 +12,7 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, 
 import { dirname, join } from 'node:path';
 import { sha256Of } from '../domain/canonical.ts';
 import { fault } from '../domain/errors.ts';
-import type { Secret } from '../domain/secret.ts';
+import { Secret } from '../domain/secret.ts';
 import { KeyRole, type TrustedKey } from '../domain/trust.ts';
 
 /** A private key in memory. `key` prints nothing of itself and has no JSON form; `public` is the raw key in base64. */
@@ -272,4 +272,22 @@ function parse(path: string, text: string): unknown {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/**
+ * SECRET: the credentials of an account, by name: a file with a flat JSON object of texts, readable by its owner only. Throws what {@link readPrivateFile} throws, and `file.invalid` where it is no JSON object; says
+ * nothing of what is in it.
+ */
+export function readCredentials(path: string): Readonly<Record<string, Secret>> {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(readPrivateFile(path));
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw cause;
+    throw fault('file.invalid', { file: path, problem: 'not a JSON object' });
+  }
+  if (typeof parsed !== 'object' || parsed === null) throw fault('file.invalid', { file: path, problem: 'not a JSON object' });
+  return Object.fromEntries(
+    Object.entries(parsed).flatMap(([name, value]) => (typeof value === 'string' ? [[name, new Secret(value)]] : [])),
+  );
 }

@@ -1,4 +1,4 @@
-import { readPrivateFile } from '../audit/keys.ts';
+import { readCredentials } from '../audit/keys.ts';
 import type { Configuration } from '../domain/configuration.ts';
 import { fault } from '../domain/errors.ts';
 import { Secret } from '../domain/secret.ts';
@@ -51,20 +51,4 @@ export async function connectTo(entry: AccountEntry): Promise<Connection> {
   const system = await load();
   const { provider, account, mode, settings } = entry;
   return await system.connect({ provider, account, mode, settings, credentials: await entry.credentials() });
-}
-
-/** SECRET: a credentials file: a flat JSON object of texts. It must be readable by its owner only. */
-function readCredentials(path: string): Record<string, Secret> {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(readPrivateFile(path));
-  } catch (cause) {
-    if (!(cause instanceof SyntaxError)) throw cause;
-    throw fault('file.invalid', { file: path, problem: 'not a JSON object' });
-  }
-  return Object.fromEntries(
-    Object.entries(parsed as Record<string, unknown>).flatMap(([name, value]) =>
-      typeof value === 'string' ? [[name, new Secret(value)]] : [],
-    ),
-  );
 }

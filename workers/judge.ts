@@ -14,9 +14,10 @@ import { KeyRole } from '../domain/trust.ts';
 import { loadInventory } from '../inventory/index.ts';
 import { manifests } from '../providers/manifests.ts';
 import { providers } from '../providers/registry.ts';
+import { timingOf } from '../providers/timing.ts';
 import { workflowCode } from './bundle.ts';
 import { expectCodecKeys } from './codec-keys.ts';
-import { noSealing, timingOf } from './provider.ts';
+import { noSealing } from './provider.ts';
 import { commonDeps, fresh, readText, type Settings, strangers } from './settings.ts';
 
 /** The judge: workflows, triage, policy, planning. It holds the engine's signing key and no credential of any provider. The `manual` provider, which touches nothing, lives here too. */

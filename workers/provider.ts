@@ -2,17 +2,17 @@ import { join } from 'node:path';
 import { type NativeConnection, Worker } from '@temporalio/worker';
 import { createProviderActivities } from '../activities/index.ts';
 import { dataConverterFor } from '../audit/codec.ts';
-import { readKeys, readPrivateFile } from '../audit/keys.ts';
+import { readCredentials, readKeys } from '../audit/keys.ts';
 import { createSealing } from '../audit/sealing.ts';
 import { publishSelf } from '../audit/self.ts';
 import { openDirectoryDrop } from '../audit/store.ts';
 import { codeOf, fault } from '../domain/errors.ts';
-import { type ProviderManifest, queueOf } from '../domain/manifest.ts';
-import { Secret } from '../domain/secret.ts';
+import { queueOf } from '../domain/manifest.ts';
 import { KeyRole } from '../domain/trust.ts';
-import type { Connection, Provider, Sealing, StepContext } from '../providers/contract.ts';
+import type { Connection, Provider, Sealing } from '../providers/contract.ts';
 import { manifests } from '../providers/manifests.ts';
 import { providers } from '../providers/registry.ts';
+import { timingOf } from '../providers/timing.ts';
 import { expectCodecKeys } from './codec-keys.ts';
 import { commonDeps, type Settings, strangers } from './settings.ts';
 
@@ -97,34 +97,6 @@ async function learnSelf(connected: Connection, own: Set<string>, deps: Paramete
     );
   }
   setTimeout(() => void learnSelf(connected, own, deps), next).unref();
-}
-
-/** The account's times: the configuration's where it states them, else the manifest's. */
-export function timingOf(settings: Readonly<Record<string, unknown>>, manifest: ProviderManifest): StepContext['timing'] {
-  const stated = (settings.timing ?? {}) as Partial<StepContext['timing']>;
-  const propagationMs = stated.propagationMs ?? manifest.propagationMs;
-  const logLagMs = stated.logLagMs ?? Math.max(0, ...manifest.logs.map((log) => log.usualLagMs));
-  return {
-    propagationMs,
-    logLagMs,
-    marginMs: stated.marginMs ?? 2000,
-    pollMs: stated.pollMs ?? 1000,
-    giveUpMs: stated.giveUpMs ?? Math.max(120_000, 3 * (propagationMs + logLagMs)),
-  };
-}
-
-/** The credentials file: a flat JSON object of texts, each a secret. It must be readable by its owner only. */
-function readCredentials(path: string): Record<string, Secret> {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(readPrivateFile(path));
-  } catch (cause) {
-    throw fault('file.invalid', { file: path, problem: 'not a JSON object' }, cause);
-  }
-  const out: Record<string, Secret> = {};
-  for (const [name, value] of Object.entries(parsed as Record<string, unknown>))
-    if (typeof value === 'string') out[name] = new Secret(value);
-  return out;
 }
 
 /** The sealing of a worker that has no sealing key: everything is refused by name. */
