@@ -41,9 +41,9 @@ import { provider as aws } from '../../providers/aws/index.ts';
 import type { AccountConfig, Connection, Provider, Sealing, StepContext } from '../../providers/contract.ts';
 import { manifests } from '../../providers/manifests.ts';
 import { provider as manual } from '../../providers/manual/index.ts';
-import { timingOf } from '../../providers/timing.ts';
+import { timingOf, timingOf } from '../../providers/timing.ts';
 import { provider as vault } from '../../providers/vault/index.ts';
-import { workflowCode } from '../../workers/bundle.ts';
+import { noSealing } from '../../workers/provider.ts';
 import { found } from '../audit/house.ts';
 import type { Finding } from '../canary/forms.ts';
 import {
