@@ -282,18 +282,6 @@ class Course {
     if (!mark.created && new TextDecoder().decode(mark.existing) !== spender) {
       throw fault('warrant.spent', { incident: warrant.incident, step: warrant.step });
     }
-    // An undo goes back to what was there when the step was taken, and to nothing that somebody has signed since.
-    const captured = `captured/${planHash(plan)}/${warrant.step}`;
-    const first = revert
-      ? await deps.store.read(captured)
-      : (await deps.store.createIfAbsent(captured, new TextEncoder().encode(warrant.snapshot))).existing;
-    if (first && new TextDecoder().decode(first) !== warrant.snapshot) {
-      throw fault('warrant.not-captured', {
-        incident: warrant.incident,
-        step: warrant.step,
-        because: 'it was taken over another snapshot',
-      });
-    }
     await this.#expectCapture(plan, checked.step);
     this.#admitted = { plan, step: checked.step, ...(checked.authorised ? { authorisation: authorisationHash(checked.authorised) } : {}) };
     const action = actionFor(deps, checked.step);
