@@ -53,11 +53,6 @@ export const PayloadType = {
   STATEMENT: 'application/vnd.in-toto+json',
 } as const;
 
-/** The hash by which an envelope is stored and named: of its canonical JSON, signatures included. */
-export function envelopeHash(envelope: Envelope): Hash {
-  return hashOf(envelope);
-}
-
 /** One entry of an incident's chain. `head` covers all that came before. */
 export interface ChainEntry {
   readonly seq: number;

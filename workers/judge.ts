@@ -99,6 +99,3 @@ export async function createJudge(settings: Settings, connection: NativeConnecti
   });
   return [judge, manualWorker];
 }
-
-/** Where a judge's key folder has its files, for `doctor`. */
-export const judgeFiles = (keys: string): readonly string[] => ['store.key', 'codec.json'].map((name) => join(keys, name));
