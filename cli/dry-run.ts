@@ -4,7 +4,7 @@ import type { Exposure, InventoryFinding, ProviderFinding } from '../domain/asse
 import { hashOf, sha256Of } from '../domain/canonical.ts';
 import type { Configuration } from '../domain/configuration.ts';
 import { type CredentialRef, incidentId } from '../domain/credential.ts';
-import { codeOf, fault } from '../domain/errors.ts';
+import { fault } from '../domain/errors.ts';
 import { yes } from '../domain/observation.ts';
 import type { DoneStep, Plan } from '../domain/plan.ts';
 import { parsePolicy } from '../domain/policy.schema.ts';
@@ -18,8 +18,7 @@ import type { Connection } from '../providers/contract.ts';
 import { manifests } from '../providers/manifests.ts';
 import { timingOf } from '../providers/timing.ts';
 import type { AccountEntry } from './accounts.ts';
-import type { Call } from './command.ts';
-import { readTextFile, settingOf } from './engine.ts';
+import { readTextFile } from './engine.ts';
 
 /** What would be done about a credential, in rounds: each round but the first supposes that every step before it was done and that the sweep found nothing more. */
 export interface DryRun {
@@ -194,14 +193,4 @@ function inventoryOf(configuration: Configuration | undefined) {
   return configuration && existsSync(configuration.inventory)
     ? loadInventory(readTextFile(configuration.inventory), configuration.inventory)
     : loadInventory('v: 1', 'no inventory');
-}
-
-/** The configuration of a call where there is one; a dry run can do without. One that is named and not there, or is wrong, is an error all the same. */
-export function settingIfAny(call: Call): Configuration | undefined {
-  try {
-    return settingOf(call).configuration;
-  } catch (error) {
-    if (codeOf(error) === 'file.missing' && call.config === undefined && call.environment.TOURNIQUET_CONFIG === undefined) return undefined;
-    throw error;
-  }
 }

@@ -4,7 +4,7 @@ import type { PrivateKey } from '../audit/keys.ts';
 import type { Seal, TourniquetClient } from '../client/index.ts';
 import { parseConfiguration } from '../domain/configuration.schema.ts';
 import type { Configuration } from '../domain/configuration.ts';
-import { fault } from '../domain/errors.ts';
+import { codeOf, fault } from '../domain/errors.ts';
 import { Secret } from '../domain/secret.ts';
 import type { Trust } from '../domain/trust.ts';
 import { type Call, text } from './command.ts';
@@ -42,6 +42,16 @@ export function settingOf(call: Call): Setting {
   const ofStack = stack?.configuration !== undefined && resolve(stack.configuration) === file;
   const keys = text(call, 'keys') ?? (ofStack ? stack.keys : undefined) ?? join(dirname(file), 'keys');
   return { configuration, file, keys: resolve(call.cwd, keys), stack: ofStack ? stack : undefined };
+}
+
+/** The configuration of a call where there is one; a dry run can do without. One that is named and not there, or is wrong, is an error all the same. */
+export function settingIfAny(call: Call): Configuration | undefined {
+  try {
+    return settingOf(call).configuration;
+  } catch (error) {
+    if (codeOf(error) === 'file.missing' && call.config === undefined && call.environment.TOURNIQUET_CONFIG === undefined) return undefined;
+    throw error;
+  }
 }
 
 /** The trust file of a setting, verified against the root that the configuration pins. */

@@ -7,7 +7,7 @@ import type { Plan, PlanStep } from '../../domain/plan.ts';
 import { Phase } from '../../domain/plan.ts';
 import { type Call, type CommandDefinition, flag, text, texts } from '../command.ts';
 import type { DryRun } from '../dry-run.ts';
-import { withClient } from '../engine.ts';
+import { settingIfAny, withClient } from '../engine.ts';
 import { distance, gateLines, headLines, shortId, when } from '../words.ts';
 
 export const command: CommandDefinition = {
@@ -57,7 +57,7 @@ export const command: CommandDefinition = {
 
 /** What is looked at, and with what. */
 async function dryRunOf(call: Call): Promise<number> {
-  const { dryRun, settingIfAny } = await import('../dry-run.ts');
+  const { dryRun } = await import('../dry-run.ts');
   const { connectTo, entryOf, profileEntry } = await import('../accounts.ts');
   const configuration = settingIfAny(call);
   const { credential, provider, account } = await credentialOf(call);
