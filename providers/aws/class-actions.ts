@@ -1,7 +1,8 @@
 import { fault } from '../../domain/errors.ts';
 import { type ActionManifest, actionOf } from '../../domain/manifest.ts';
 import { yes } from '../../domain/observation.ts';
-import type { Action } from '../contract.ts';
+import type { Target } from '../../domain/plan.ts';
+import type { Action, StepContext } from '../contract.ts';
 import { type AwsAccount, whichGone } from './account.ts';
 import type { Calls } from './api.ts';
 import type { CredentialClass, Row } from './classes.ts';
@@ -29,23 +30,33 @@ const answerOf = (calls: Calls) => (outcome: 'changed' | 'already' | 'absent', f
   ...(facts ? { facts } : {}),
 });
 
+/** One credential of a class as an administrator sees it now, and the calls that it was read with. `rows` is undefined where the user is gone. */
+async function rowNow(account: AwsAccount, of: CredentialClass, target: Target, context: StepContext) {
+  const { user, [of.member]: id } = await account.targetOf(target, of.member);
+  const calls = account.step(context);
+  const rows = await of.read(calls, user);
+  return { user, id, calls, rows, row: rows?.find((each) => each.id === id) };
+}
+
+/** What both actions of a class keep of it before they touch it. */
+const captureIn =
+  (account: AwsAccount, of: CredentialClass): Action<RowBefore>['capture'] =>
+  async (target, context) => {
+    const { rows, id } = await rowNow(account, of, target, context);
+    return rowBefore(rows, id);
+  };
+
 /** The action that turns one credential of a class off. Every other credential of the user, of this class or another, goes on working. */
 export function disableIn(account: AwsAccount, of: CredentialClass): Action<RowBefore> {
   const { member, noun } = of;
   return {
     manifest: actionOf(manifest, of.actions.disable) as ActionManifest,
 
-    async capture(target, context) {
-      const { user, [member]: id } = await account.targetOf(target, member);
-      return rowBefore(await of.read(account.step(context), user), id);
-    },
+    capture: captureIn(account, of),
 
     async apply(target, before, context) {
-      const { user, [member]: id } = await account.targetOf(target, member);
-      const calls = account.step(context);
+      const { user, id, calls, rows, row } = await rowNow(account, of, target, context);
       const done = answerOf(calls);
-      const rows = await of.read(calls, user);
-      const row = rows?.find((each) => each.id === id);
       if (!row) return done('absent', { gone: rows ? noun : 'user' });
       if (row.status === 'Inactive') return done('already');
       // Somebody has turned it on since the capture, and the undo would not know that it should be on.
@@ -67,10 +78,8 @@ export function disableIn(account: AwsAccount, of: CredentialClass): Action<RowB
     },
 
     async revert(target, before, context) {
-      const { user, [member]: id } = await account.targetOf(target, member);
-      const calls = account.step(context);
-      const rows = await of.read(calls, user);
-      const found = rows?.find((each) => each.id === id)?.status ?? 'absent';
+      const { user, id, calls, row } = await rowNow(account, of, target, context);
+      const found = row?.status ?? 'absent';
       const answer = (outcome: 'changed' | 'already', words: string) => ({
         outcome,
         requestIds: calls.requestIds,
@@ -92,17 +101,11 @@ export function deleteIn(account: AwsAccount, of: CredentialClass): Action<RowBe
   return {
     manifest: actionOf(manifest, of.actions.remove) as ActionManifest,
 
-    async capture(target, context) {
-      const { user, [member]: id } = await account.targetOf(target, member);
-      return rowBefore(await of.read(account.step(context), user), id);
-    },
+    capture: captureIn(account, of),
 
     async apply(target, _before, context) {
-      const { user, [member]: id } = await account.targetOf(target, member);
-      const calls = account.step(context);
+      const { user, id, calls, rows, row } = await rowNow(account, of, target, context);
       const done = answerOf(calls);
-      const rows = await of.read(calls, user);
-      const row = rows?.find((each) => each.id === id);
       if (!row) return done('absent', { gone: rows ? noun : 'user' });
       if (row.status !== 'Inactive')
         throw fault('provider.conflict', { [member]: id, found: row.status, because: `only a ${noun} that is off is deleted` });

@@ -2,6 +2,7 @@ import { canonicalJson } from '../../domain/canonical.ts';
 import { codeOf, fault } from '../../domain/errors.ts';
 import { type ActionManifest, actionOf } from '../../domain/manifest.ts';
 import { unknown } from '../../domain/observation.ts';
+import type { Target } from '../../domain/plan.ts';
 import type { Action, StepContext } from '../contract.ts';
 import { type GcpAccount, seen } from './account.ts';
 import type { Calls } from './api.ts';
@@ -101,22 +102,30 @@ async function restrict(
   );
 }
 
+/** The key of a step as an administrator sees it now, and the calls that it was read with. */
+async function apiKeyNow(account: GcpAccount, target: Target, context: StepContext) {
+  const { key } = await account.targetOf(target, 'key');
+  const calls = account.step(context);
+  return { key, calls, row: await readApiKey(account, calls, key) };
+}
+
+/** What both actions keep of it before they touch it. */
+const captureApiKey =
+  (account: GcpAccount): Action<ApiKeyBefore>['capture'] =>
+  async (target, context) => {
+    const { row, calls } = await apiKeyNow(account, target, context);
+    return apiKeyBefore(row, calls.at);
+  };
+
 /** Closes a key, as nothing disables one. Applications that bear it stop with it. */
 export function restrictApiKey(account: GcpAccount): Action<ApiKeyBefore> {
   return {
     manifest: actionOf(manifest, 'restrict-api-key') as ActionManifest,
 
-    async capture(target, context) {
-      const { key } = await account.targetOf(target, 'key');
-      const calls = account.step(context);
-      const row = await readApiKey(account, calls, key);
-      return apiKeyBefore(row, calls.at);
-    },
+    capture: captureApiKey(account),
 
     async apply(target, before, context) {
-      const { key } = await account.targetOf(target, 'key');
-      const calls = account.step(context);
-      const row = await readApiKey(account, calls, key);
+      const { key, calls, row } = await apiKeyNow(account, target, context);
       const done = (outcome: 'changed' | 'already' | 'absent') => ({ outcome, acceptedAt: calls.at, requestIds: calls.requestIds });
       if (!row || row.deletedAt !== undefined) return done('absent');
       const wanted = closed(before.restrictions);
@@ -147,9 +156,7 @@ export function restrictApiKey(account: GcpAccount): Action<ApiKeyBefore> {
     },
 
     async revert(target, before, context) {
-      const { key } = await account.targetOf(target, 'key');
-      const calls = account.step(context);
-      const row = await readApiKey(account, calls, key);
+      const { key, calls, row } = await apiKeyNow(account, target, context);
       const answer = (outcome: 'changed' | 'already', words: string) => ({
         outcome,
         requestIds: calls.requestIds,
@@ -178,17 +185,10 @@ export function deleteApiKey(account: GcpAccount): Action<ApiKeyBefore> {
   return {
     manifest: actionOf(manifest, 'delete-api-key') as ActionManifest,
 
-    async capture(target, context) {
-      const { key } = await account.targetOf(target, 'key');
-      const calls = account.step(context);
-      const row = await readApiKey(account, calls, key);
-      return apiKeyBefore(row, calls.at);
-    },
+    capture: captureApiKey(account),
 
     async apply(target, _before, context) {
-      const { key } = await account.targetOf(target, 'key');
-      const calls = account.step(context);
-      const row = await readApiKey(account, calls, key);
+      const { key, calls, row } = await apiKeyNow(account, target, context);
       const done = (outcome: 'changed' | 'absent') => ({ outcome, acceptedAt: calls.at, requestIds: calls.requestIds });
       if (!row || row.deletedAt !== undefined) return done('absent');
       const there = await calls.writeIfThere('apikeys.keys.delete', ({ request }) =>
@@ -198,9 +198,7 @@ export function deleteApiKey(account: GcpAccount): Action<ApiKeyBefore> {
     },
 
     async probe(target, _before, context) {
-      const { key } = await account.targetOf(target, 'key');
-      const calls = account.step(context);
-      const row = await readApiKey(account, calls, key);
+      const { key, calls, row } = await apiKeyNow(account, target, context);
       if (!row) {
         const why = `there is no API key ${key}, and nothing says since when: it may go on for ${account.limits.apiKeyLingerMs} ms after its deletion`;
         return { observation: unknown(calls.at, 'administrator', why), requestIds: [...calls.requestIds] };
@@ -218,9 +216,7 @@ export function deleteApiKey(account: GcpAccount): Action<ApiKeyBefore> {
     },
 
     async revert(target, before, context) {
-      const { key } = await account.targetOf(target, 'key');
-      const calls = account.step(context);
-      const row = await readApiKey(account, calls, key);
+      const { key, calls, row } = await apiKeyNow(account, target, context);
       const answer = (outcome: 'changed' | 'already', words: string) => ({
         outcome,
         requestIds: calls.requestIds,

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { StepContext } from '../contract.ts';
+import type { Applied, StepContext } from '../contract.ts';
 import type { Self, Vault } from './client.ts';
 
 /** What actions stand on: sessions with the server, and the audit log's file where the account names one. */
@@ -36,6 +36,16 @@ export async function serverTime(vault: Vault): Promise<{ readonly at: string; r
   const { time } = await vault.health();
   return { at: time, atMost: new Date(Date.parse(time) + 1_000).toISOString() };
 }
+
+/** What an apply answers, once it knows its outcome: when that was, by the server's own clock, and every request that it took. */
+export const answering =
+  (vault: Vault) =>
+  async (outcome: Applied['outcome'], facts?: Applied['facts']): Promise<Applied> => ({
+    outcome,
+    acceptedAt: (await serverTime(vault)).at,
+    requestIds: vault.requestIds,
+    ...(facts ? { facts } : {}),
+  });
 
 /** Our own token, asked anew each time: an AppRole's is another one after each log-in. */
 export const ownOf = (vault: Vault): Promise<Self> => vault.self();

@@ -3,7 +3,7 @@ import { fault } from '../../domain/errors.ts';
 import { type ActionManifest, actionOf } from '../../domain/manifest.ts';
 import { no, yes } from '../../domain/observation.ts';
 import type { Action, Applied } from '../contract.ts';
-import { type Bench, ownOf, serverTime } from './bench.ts';
+import { answering, type Bench, ownOf, serverTime } from './bench.ts';
 import { manifest } from './manifest.ts';
 import { recalled } from './staging.ts';
 import { destroySecretIdAt, listSecretIds, lookUpSecretId, membersOf, refuseOwn } from './tokens.ts';
@@ -44,10 +44,7 @@ export function destroySecretId(bench: Bench): Action {
       recalled(beforeSchema, before);
       context.signal.throwIfAborted();
       const vault = bench.open();
-      const done = async (outcome: Applied['outcome']): Promise<Applied> => {
-        const { at } = await serverTime(vault);
-        return { outcome, acceptedAt: at, requestIds: vault.requestIds };
-      };
+      const done = answering(vault);
       refuseOwn(await ownOf(vault), place);
       if ((await lookUpSecretId(vault, place)) === undefined) return await done('absent');
       context.signal.throwIfAborted();

@@ -3,7 +3,7 @@ import { fault } from '../../domain/errors.ts';
 import { type ActionManifest, actionOf } from '../../domain/manifest.ts';
 import { no, yes } from '../../domain/observation.ts';
 import type { Action, Applied, Probed, Reverted } from '../contract.ts';
-import { type Bench, heldBy, ownOf, serverTime } from './bench.ts';
+import { answering, type Bench, heldBy, ownOf, serverTime } from './bench.ts';
 import type { Vault } from './client.ts';
 import { manifest } from './manifest.ts';
 import { recalled } from './staging.ts';
@@ -63,10 +63,7 @@ export function disableEntity(bench: Bench): Action {
       const before = recalled(entityBefore, captured);
       context.signal.throwIfAborted();
       const vault = bench.open();
-      const done = async (outcome: Applied['outcome']): Promise<Applied> => {
-        const { at } = await serverTime(vault);
-        return { outcome, acceptedAt: at, requestIds: vault.requestIds };
-      };
+      const done = answering(vault);
       refuseOwn(await ownOf(vault), { entity });
       const now = await readEntity(vault, entity);
       if (now === undefined) return await done('absent');
