@@ -2,18 +2,13 @@ import { mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ListUsersCommand } from '@aws-sdk/client-iam';
-import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
+import { DefaultLogger, Runtime } from '@temporalio/worker';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { createJudgeActivities, createProviderActivities } from '../../activities/index.ts';
-import { readKeys } from '../../audit/keys.ts';
-import { createSealing, sealFor } from '../../audit/sealing.ts';
+import { sealFor } from '../../audit/sealing.ts';
 import { initTrust } from '../../audit/trust.ts';
-import { hashOf } from '../../domain/canonical.ts';
 import { incidentId } from '../../domain/credential.ts';
 import type { IncidentStatus } from '../../domain/messages.ts';
 import { yes } from '../../domain/observation.ts';
-import { parsePolicy } from '../../domain/policy.schema.ts';
-import { PayloadType } from '../../domain/record.ts';
 import type { Report } from '../../domain/report.ts';
 import { Secret } from '../../domain/secret.ts';
 import { loadInventory } from '../../inventory/index.ts';
@@ -34,7 +29,6 @@ const user = 'ci-deployer';
 const [consumerAt, thiefAt] = ['127.0.0.11', '127.0.0.66'];
 const manifests = { aws, vault };
 const policyText = readFileSync(new URL('../../policies/default.yaml', import.meta.url), 'utf8');
-const policy = parsePolicy(policyText, 'default.yaml');
 
 beforeAll(() => {
   Runtime.install({ logger: new DefaultLogger('WARN'), telemetryOptions: { logging: { filter: 'OFF', forward: {} } } });
@@ -158,65 +152,18 @@ owners: []
   const consumer = caller(world.sim.endpoint, consumerAt, () => held, 'build');
   const thief = caller(world.sim.endpoint, thiefAt, () => [leaked], 'thief');
 
-  const judge = house.common(made.paths.judge);
   const connections: Record<string, Connection> = { aws: await world.connect(), vault: playedStore((pair) => held.unshift(pair)) };
-  const shared = {
-    connection: house.environment.nativeConnection,
-    namespace: house.environment.namespace ?? 'default',
-    dataConverter: house.dataConverter,
-  };
-  const workers = [
-    await Worker.create({
-      ...shared,
-      taskQueue: 'tourniquet',
-      workflowBundle: { code: code.code },
-      sinks: { audit: { scheduled: { fn: () => undefined, callDuringReplay: false } } },
-      activities: {
-        ...createJudgeActivities({
-          ...judge.deps,
-          configuration: house.configured(accounts, policyText, {
-            recheckMs: 200,
-            pace: { heartbeatMs: 3_000, retryCeilingMs: 1_000, stuckAfterMs: 20_000 },
-          }),
-          accounts,
-          policy: () => ({ policy, hash: hashOf(policy), text: policyText }),
-          inventory: () => inventory,
-          manifests,
-          client: house.environment.client,
-          workflowCode: code,
-          codecs: [house.codec],
-          signStatement: (content) => judge.signer.sign(PayloadType.STATEMENT, content),
-        }),
-      },
+  const staff = await house.staffed({
+    code,
+    accounts,
+    policy: policyText,
+    inventory,
+    manifests,
+    provider: (entry) => ({
+      connection: connections[entry.provider] as Connection,
+      timing: entry.provider === 'aws' ? timing : { ...timing, propagationMs: 0, logLagMs: 0 },
     }),
-    ...(await Promise.all(
-      accounts.map(async (entry) => {
-        const keys = made.paths.providers[`${entry.provider}-${entry.account}`] as string;
-        return await Worker.create({
-          ...shared,
-          taskQueue: `tourniquet-${entry.provider}-${entry.account}`,
-          activities: {
-            ...createProviderActivities({
-              ...house.common(keys).deps,
-              provider: entry.provider,
-              account: entry.account,
-              mode: 'act',
-              connection: connections[entry.provider] as Connection,
-              sealing: createSealing({
-                drop: house.drop,
-                keys: readKeys(join(keys, 'sealing')).filter((key) => key.role === 'sealing'),
-                trust: () => made.trust,
-                engine: made.engine,
-              }),
-              timing: entry.provider === 'aws' ? timing : { ...timing, propagationMs: 0, logLagMs: 0 },
-              ownTargets: [],
-            }),
-          },
-        });
-      }),
-    )),
-  ];
-  const running = workers.map((worker) => worker.run());
+  });
   try {
     const credential = { kind: 'aws.access-key', locator: { accessKeyId: leaked.accessKeyId } };
     const sealed = await sealFor(made.trust, { provider: 'aws', account }, credential, new Secret(leaked.secretAccessKey));
@@ -270,8 +217,7 @@ owners: []
     };
   } finally {
     await Promise.all([consumer.stop(), thief.stop()]);
-    for (const worker of workers) worker.shutdown();
-    await Promise.all(running);
+    await staff.stop();
     await house.environment.teardown();
     await world.close();
   }

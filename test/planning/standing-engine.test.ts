@@ -2,24 +2,20 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
+import { DefaultLogger, Runtime } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createJudgeActivities, createProviderActivities } from '../../activities/index.ts';
 import { signAuthorisation } from '../../audit/authorisations.ts';
 import { authorisationPath, type BundleFiles, unpackBundle } from '../../audit/bundle.ts';
 import { readKey } from '../../audit/keys.ts';
 import { replayInChild } from '../../audit/replay.ts';
-import { createSealing, sealFor } from '../../audit/sealing.ts';
+import { sealFor } from '../../audit/sealing.ts';
 import { type InitializedTrust, initTrust } from '../../audit/trust.ts';
 import { verifyBundle } from '../../audit/verify.ts';
 import { type Authorisation, authorisationHash, type SignedAuthorisation } from '../../domain/authorisation.ts';
-import { hashOf } from '../../domain/canonical.ts';
 import { incidentId, nodeId } from '../../domain/credential.ts';
 import type { ExportResult, IncidentStatus } from '../../domain/messages.ts';
 import { no, yes } from '../../domain/observation.ts';
 import { stepKey } from '../../domain/plan.ts';
-import { parsePolicy } from '../../domain/policy.schema.ts';
-import { PayloadType } from '../../domain/record.ts';
 import type { Report } from '../../domain/report.ts';
 import { Secret } from '../../domain/secret.ts';
 import { loadInventory } from '../../inventory/index.ts';
@@ -36,7 +32,6 @@ import { forge, node } from './systems.ts';
 const passphrase = new Secret('a passphrase for tests');
 const manifests = { forge };
 const policyText = readFileSync(new URL('../../policies/default.yaml', import.meta.url), 'utf8');
-const policy = parsePolicy(policyText, 'default.yaml');
 const inventory = loadInventory(
   'v: 1\nstores: []\nconsumers: []\nrepositories:\n  - { match: github.com/acme/public, visibility: public }\n  - { match: github.com/acme/private, visibility: internal }\nowners: []\n',
   'inventory.yaml',
@@ -107,8 +102,7 @@ function connection(): Connection {
 
 let house: House;
 let made: InitializedTrust;
-let running: Promise<void>[] = [];
-let workers: Worker[] = [];
+let staff: Awaited<ReturnType<House['staffed']>>;
 let inForce: readonly SignedAuthorisation[] = [];
 
 beforeAll(async () => {
@@ -131,63 +125,23 @@ beforeAll(async () => {
   mkdirSync(join(home, 'store'), { recursive: true });
   house = await found(home, made, { trust: () => made.trust, people: () => made.people });
   const accounts = [{ provider: 'forge', account: 'here', mode: 'act' as const, credentials: '', settings: {} }];
-  const judge = house.common(made.paths.judge);
-  const worker = house.common(made.paths.providers['forge-here'] as string);
-  const shared = {
-    connection: house.environment.nativeConnection,
-    namespace: house.environment.namespace ?? 'default',
-    dataConverter: house.dataConverter,
-  };
-  workers = [
-    await Worker.create({
-      ...shared,
-      taskQueue: 'tourniquet',
-      workflowBundle: { code: code.code },
-      sinks: { audit: { scheduled: { fn: () => undefined, callDuringReplay: false } } },
-      activities: {
-        ...createJudgeActivities({
-          ...judge.deps,
-          authorisations: () => inForce,
-          configuration: house.configured(accounts, policyText, {
-            recheckMs: 200,
-            pace: { heartbeatMs: 3_000, retryCeilingMs: 1_000, stuckAfterMs: 20_000 },
-          }),
-          accounts,
-          policy: () => ({ policy, hash: hashOf(policy), text: policyText }),
-          inventory: () => inventory,
-          manifests,
-          client: house.environment.client,
-          workflowCode: code,
-          codecs: [house.codec],
-          signStatement: (content) => judge.signer.sign(PayloadType.STATEMENT, content),
-        }),
-      },
+  staff = await house.staffed({
+    code,
+    accounts,
+    policy: policyText,
+    inventory,
+    manifests,
+    more: { authorisations: () => inForce },
+    provider: () => ({
+      manifest: forge,
+      connection: connection(),
+      timing: { propagationMs: 0, logLagMs: 0, marginMs: 0, pollMs: 20, giveUpMs: 2000 },
     }),
-    await Worker.create({
-      ...shared,
-      taskQueue: 'tourniquet-forge-here',
-      activities: {
-        ...createProviderActivities({
-          ...worker.deps,
-          authorisations: () => inForce,
-          provider: 'forge',
-          account: 'here',
-          mode: 'act',
-          manifest: forge,
-          connection: connection(),
-          sealing: createSealing({ drop: house.drop, keys: [], trust: () => made.trust, engine: made.engine }),
-          timing: { propagationMs: 0, logLagMs: 0, marginMs: 0, pollMs: 20, giveUpMs: 2000 },
-          ownTargets: [],
-        }),
-      },
-    }),
-  ];
-  running = workers.map((each) => each.run());
+  });
 }, 120_000);
 
 afterAll(async () => {
-  for (const worker of workers) worker.shutdown();
-  await Promise.all(running);
+  await staff.stop();
   await house.environment.teardown();
 });
 

@@ -2,22 +2,18 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
+import { DefaultLogger, Runtime } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createJudgeActivities, createProviderActivities } from '../../activities/index.ts';
 import { signAuthorisation } from '../../audit/authorisations.ts';
 import { unpackBundle } from '../../audit/bundle.ts';
-import { readKey, readKeys } from '../../audit/keys.ts';
+import { readKey } from '../../audit/keys.ts';
 import { replayInChild } from '../../audit/replay.ts';
-import { createSealing, sealFor } from '../../audit/sealing.ts';
+import { sealFor } from '../../audit/sealing.ts';
 import { type InitializedTrust, initTrust } from '../../audit/trust.ts';
 import { verifyBundle } from '../../audit/verify.ts';
 import type { Authorisation, SignedAuthorisation } from '../../domain/authorisation.ts';
-import { hashOf } from '../../domain/canonical.ts';
 import { incidentId } from '../../domain/credential.ts';
 import type { ExportResult, IncidentStatus } from '../../domain/messages.ts';
-import { parsePolicy } from '../../domain/policy.schema.ts';
-import { PayloadType } from '../../domain/record.ts';
 import type { Report } from '../../domain/report.ts';
 import { Secret } from '../../domain/secret.ts';
 import { parseReports } from '../../intake/index.ts';
@@ -34,7 +30,6 @@ import { type Practice, practice, timing } from './practice.ts';
 
 const passphrase = new Secret('a passphrase for tests');
 const policyText = readFileSync(new URL('../../policies/default.yaml', import.meta.url), 'utf8');
-const policy = parsePolicy(policyText, 'default.yaml');
 const inventory = loadInventory(
   'v: 1\nstores: []\nconsumers: []\nrepositories:\n  - { match: github.com/acme/site, visibility: public }\nowners: []\n',
   'inventory.yaml',
@@ -43,8 +38,7 @@ const inventory = loadInventory(
 let world: Practice;
 let house: House;
 let made: InitializedTrust;
-let running: Promise<void>[] = [];
-let workers: Worker[] = [];
+let staff: Awaited<ReturnType<House['staffed']>> | undefined;
 let inForce: readonly SignedAuthorisation[] = [];
 
 beforeAll(async () => {
@@ -68,70 +62,21 @@ beforeAll(async () => {
   mkdirSync(join(home, 'store'), { recursive: true });
   house = await found(home, made, { trust: () => made.trust, people: () => made.people });
   const accounts = [{ provider: 'github', account: 'acme', mode: 'act' as const, credentials: '', settings: {} }];
-  const folder = made.paths.providers['github-acme'] as string;
-  const judge = house.common(made.paths.judge);
-  const worker = house.common(folder);
   const connection = await world.connect();
-  const shared = {
-    connection: house.environment.nativeConnection,
-    namespace: house.environment.namespace ?? 'default',
-    dataConverter: house.dataConverter,
-  };
-  workers = [
-    await Worker.create({
-      ...shared,
-      taskQueue: 'tourniquet',
-      workflowBundle: { code: code.code },
-      sinks: { audit: { scheduled: { fn: () => undefined, callDuringReplay: false } } },
-      activities: {
-        ...createJudgeActivities({
-          ...judge.deps,
-          authorisations: () => inForce,
-          configuration: house.configured(accounts, policyText, {
-            recheckMs: 200,
-            pace: { heartbeatMs: 3_000, retryCeilingMs: 1_000, stuckAfterMs: 20_000 },
-          }),
-          accounts,
-          policy: () => ({ policy, hash: hashOf(policy), text: policyText }),
-          inventory: () => inventory,
-          manifests,
-          client: house.environment.client,
-          workflowCode: code,
-          codecs: [house.codec],
-          signStatement: (content) => judge.signer.sign(PayloadType.STATEMENT, content),
-        }),
-      },
-    }),
-    await Worker.create({
-      ...shared,
-      taskQueue: 'tourniquet-github-acme',
-      activities: {
-        ...createProviderActivities({
-          ...worker.deps,
-          authorisations: () => inForce,
-          provider: 'github',
-          account: 'acme',
-          mode: 'act',
-          manifest,
-          connection,
-          sealing: createSealing({
-            drop: house.drop,
-            keys: readKeys(join(folder, 'sealing')),
-            trust: () => made.trust,
-            engine: made.engine,
-          }),
-          timing,
-          ownTargets: ((await connection.self?.()) ?? []).map((thing) => thing.id),
-        }),
-      },
-    }),
-  ];
-  running = workers.map((each) => each.run());
+  const ownTargets = ((await connection.self?.()) ?? []).map((thing) => thing.id);
+  staff = await house.staffed({
+    code,
+    accounts,
+    policy: policyText,
+    inventory,
+    manifests,
+    more: { authorisations: () => inForce },
+    provider: () => ({ manifest, connection, timing, ownTargets }),
+  });
 }, 120_000);
 
 afterAll(async () => {
-  for (const worker of workers) worker.shutdown();
-  await Promise.all(running);
+  await staff?.stop();
   await house?.environment.teardown();
   await world?.close();
 });
