@@ -1,4 +1,4 @@
-/** The conformance suite for providers: `describeAction` holds an action to every claim of the contract. Needs vitest. */
+/** The conformance suite for providers: `describeProvider` holds a provider to every claim of the contract, `describeAction` one action. Needs vitest. */
 export { type Claim, type ClaimName, claimNames, claims } from './claims.ts';
 /** The suite without a test runner: what `npm run conformance` prints, for a provider of one's own. */
 export {
@@ -26,7 +26,7 @@ export {
   type Struck,
   struck,
 } from './strikes.ts';
-export { describeAction, expectAllRun, type SuiteOptions } from './suite.ts';
+export { actionsIn, describeAction, describeProvider, expectAllRun, type NamedHarness, type SuiteOptions } from './suite.ts';
 /**
  * The undo harness: `describeUndo` fails every step of a plan before its effect, after it and in its undo, and compares the world with the one before; `describeUndoOf` does so for one action in the
  * world of its conformance run. Needs vitest.

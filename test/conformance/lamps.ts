@@ -108,7 +108,7 @@ export const lampManifest: ActionManifest = {
   source: 'the house',
 };
 
-const lampOf = (target: Readonly<Record<string, string>>): string => target['lamp'] ?? '';
+const lampOf = (target: Readonly<Record<string, string>>): string => target.lamp ?? '';
 
 /** The action as it should be. */
 export function turnOff(line: Line): Required<Omit<Action<LampBefore>, 'stands'>> {

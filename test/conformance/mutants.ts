@@ -15,7 +15,7 @@ export interface Mutant {
 
 type Lamp = Required<Omit<Action<LampBefore>, 'stands'>>;
 const now = () => new Date().toISOString();
-const lampIn = (target: Readonly<Record<string, string>>) => target['lamp'] ?? '';
+const lampIn = (target: Readonly<Record<string, string>>) => target.lamp ?? '';
 
 /** The right action with some parts replaced. */
 const but =

@@ -5,16 +5,10 @@ import type { Action } from '../../providers/contract.ts';
 import { type Claim, type ClaimName, claimNames, claims } from './claims.ts';
 import { lampWorld } from './lamps.ts';
 import { type Mutant, mutants } from './mutants.ts';
-import type { SuiteOptions } from './suite.ts';
-import { type Harness, stageOf, type World } from './world.ts';
+import type { NamedHarness } from './suite.ts';
+import { stageOf, type World } from './world.ts';
 
-/** One action's case: what the folder of a provider's tests exports a list of, as `harnesses`. */
-export interface HarnessEntry {
-  /** `provider/action`. */
-  readonly name: string;
-  readonly options?: SuiteOptions;
-  readonly open: Harness;
-}
+export type HarnessEntry = NamedHarness;
 
 /** A defect of one provider's own action, exported as `mutants` beside the harnesses; `of` is `provider/action`. */
 export interface ProviderMutant {

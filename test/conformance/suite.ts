@@ -49,3 +49,43 @@ export function expectAllRun(manifest: ProviderManifest, run: readonly string[])
   );
   expect(unknown, 'conformance runs of actions that the manifest does not have').toEqual([]);
 }
+
+/** One harness of a provider, as `test/providers-<name>/harnesses.ts` lists them. */
+export interface NamedHarness {
+  /** `provider/action`. */
+  readonly name: string;
+  readonly options?: SuiteOptions;
+  readonly open: Harness;
+}
+
+/** Holds every action of a provider to every claim; and the provider to have a run for each, and a connection to have exactly those. `connect` gives what a connection's actions are called, and ends the connection. */
+export function describeProvider(
+  manifest: ProviderManifest,
+  harnesses: readonly NamedHarness[],
+  connect: () => Promise<readonly string[]>,
+): void {
+  for (const { name, open, options } of harnesses) describeAction(name, open, options);
+
+  it('every action of the manifest has a conformance run', () => {
+    expectAllRun(
+      manifest,
+      harnesses.map((each) => each.name),
+    );
+  });
+
+  it('a connection has exactly the actions of the manifest', async () => {
+    expect([...(await connect())].sort()).toEqual(manifest.actions.map((action) => action.name).sort());
+  });
+}
+
+/** The names of the actions that a world's connection has; the world is closed again. */
+export async function actionsIn(world: {
+  connect(): Promise<{ readonly actions: object }>;
+  close(): Promise<unknown>;
+}): Promise<readonly string[]> {
+  try {
+    return Object.keys((await world.connect()).actions);
+  } finally {
+    await world.close();
+  }
+}

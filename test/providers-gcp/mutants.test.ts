@@ -2,20 +2,13 @@ import { expect, it } from 'vitest';
 import { codeOf } from '../../domain/errors.ts';
 import { yes } from '../../domain/observation.ts';
 import type { Action, Connection } from '../../providers/contract.ts';
-import { type HarnessEntry, playProviderMutants } from '../conformance/runner.ts';
+import { describeMutants } from '../conformance/planted.ts';
 import { harnesses } from './harnesses.ts';
 import { mutants } from './mutants.ts';
 import { type Practice, practice, timing } from './practice.ts';
 import { keyRef, lookAt, stepOf } from './steps.ts';
 
-it.each(mutants.map((mutant) => [mutant.name, mutant] as const))(
-  'a planted defect falls to the claim it was planted for: %s',
-  async (_name, mutant) => {
-    const falls = await playProviderMutants([mutant], harnesses as readonly HarnessEntry[]);
-    expect(falls.map(({ wrong }) => wrong)).toEqual([undefined]);
-  },
-  120_000,
-);
+describeMutants(mutants, harnesses);
 
 /** A trap of time: what is played, and what of the thief's still works afterwards although the engine says that it does not. */
 interface Trap {

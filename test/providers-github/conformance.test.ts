@@ -1,27 +1,11 @@
-import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { manifest } from '../../providers/github/manifest.ts';
-import { describeAction, expectAllRun } from '../conformance/index.ts';
+import { actionsIn, describeProvider } from '../conformance/index.ts';
+import { describePage } from '../conformance/page.ts';
 import { harnesses, stepOf } from './harnesses.ts';
 import { permissionOf, practice } from './practice.ts';
 
-for (const { name, open, options } of harnesses) describeAction(name, open, options);
-
-it('every action of the manifest has a conformance run', () => {
-  expectAllRun(
-    manifest,
-    harnesses.map((each) => each.name),
-  );
-});
-
-it('a connection has exactly the actions of the manifest', async () => {
-  const world = await practice();
-  try {
-    expect(Object.keys((await world.connect()).actions).sort()).toEqual(manifest.actions.map((action) => action.name).sort());
-  } finally {
-    await world.close();
-  }
-});
+describeProvider(manifest, harnesses, async () => actionsIn(await practice()));
 
 it('every way of a kind pulls a lever that is there, on what its locator or principal gives', () => {
   for (const kind of manifest.kinds) {
@@ -55,16 +39,4 @@ it('nothing revokes for a whole enterprise: that is a manual step', () => {
   expect(JSON.stringify(manifest.actions)).not.toMatch(/enterprises?\//);
 });
 
-it('the README has a row for every action, and its permissions as the manifest has them', () => {
-  const page = readFileSync(new URL('../../providers/github/README.md', import.meta.url), 'utf8');
-  const rows = [...page.matchAll(/^\| `([a-z-]+)` +\|(.*)\|$/gm)];
-  for (const { name, permissions } of manifest.actions) {
-    const [does, needs, ...more] = rows.filter(([, of]) => of === name).map(([, , words]) => words ?? '');
-    expect(does !== undefined && needs !== undefined && more.length === 0, `${name}: one row under Actions, one under Permissions`).toBe(
-      true,
-    );
-    expect([...(needs ?? '').matchAll(/`([^`]+)`/g)].map(([, word]) => word).sort(), `${name}: what it needs`).toEqual(
-      [...permissions].sort(),
-    );
-  }
-});
+describePage(manifest);
